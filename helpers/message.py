@@ -1,0 +1,106 @@
+"""What goes in and out of the stand-in: values without any HTTP library's types.
+
+``Request`` and ``Response`` are frozen, so whatever looks at an exchange later sees what was sent.
+There are two ways not to answer with a success, and they say whose fault it is:
+
+``ServiceError``
+    The cloud would refuse. It becomes a response, whose body is a recording.
+``NotModelled``
+    We lack something: a host, an operation, a parameter. It reaches the reader as it is. It is no
+    ``OSError``, because the SDKs swallow those and try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request. Header names are lower case; ``url`` is absolute, as it was sent."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = _NO_HEADERS
+    body: bytes = b""
+    source_ip: str = "127.0.0.1"
+
+    def __post_init__(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        object.__setattr__(self, "headers", MappingProxyType(headers))
+
+    @cached_property
+    def host(self) -> str:
+        """The host name without a port: the ``Host`` header's if there is one, else the URL's."""
+        named = self.headers.get("host") or urlsplit(self.url).netloc
+        return named.rpartition("@")[2].partition(":")[0].lower()
+
+    @cached_property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    @cached_property
+    def path(self) -> str:
+        """The path, percent-decoded."""
+        return unquote(urlsplit(self.url).path)
+
+    @cached_property
+    def query(self) -> tuple[tuple[str, str], ...]:
+        """The query's pairs in the order they were sent, decoded, empty values kept."""
+        return tuple(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+
+    @cached_property
+    def parameters(self) -> Mapping[str, str]:
+        """The query and, for a form, the body's fields, as the RPC services read them."""
+        pairs = list(self.query)
+        if self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            pairs += parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
+        return MappingProxyType(dict(pairs))
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Which check decided an answer, in words for the reader; never sent on the wire."""
+
+    check: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP response; ``decided`` is known only where the stand-in answered."""
+
+    status: int
+    headers: Mapping[str, str] = _NO_HEADERS
+    body: bytes = b""
+    decided: Decided | None = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its answer, or the ``error`` that was raised instead of one."""
+
+    request: Request
+    response: Response | None
+    error: str = ""
+
+
+class ServiceError(Exception):
+    """The cloud would refuse: ``code`` names the recording, ``values`` fill its fields."""
+
+    def __init__(self, code: str, decided: Decided | None = None, **values: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.decided = decided
+        self.values = values
+
+
+class NotModelled(Exception):
+    """The stand-in has no answer, and does not guess one."""
