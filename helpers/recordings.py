@@ -1,0 +1,165 @@
+"""Recordings: one answer's body in a file of its own, as the service sends it.
+
+Layout: ``recordings/<service>/<Operation>/<status>[.<Code>].<json|xml|txt>``. The file name says
+what the answer is, so no code repeats a status. Errors that any operation of a service may give
+stand in the folder ``Common``. ``sources.json`` beside the folders says for each file where it
+comes from: ``recorded``, ``documented``, ``seen in the wild`` or ``modelled``.
+
+``fill`` puts the values of a run into a body by the fields' names. The recording decides which
+fields an answer has and in what order; the state decides their values. So bodies stay raw, and a
+recording made from another account can replace them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+from xml.etree import ElementTree
+
+COMMON = "Common"
+
+
+class Folder(Protocol):
+    """What ``load`` reads from: a ``pathlib.Path`` or a package's resources."""
+
+    name: str
+
+    def iterdir(self) -> Any: ...
+    def joinpath(self, name: str, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One answer as it was received, and where it comes from."""
+
+    service: str
+    operation: str
+    status: int
+    code: str
+    media: str
+    body: str
+    headers: Mapping[str, str]
+    source: Mapping[str, str]
+
+    @cached_property
+    def tree(self) -> Any:
+        """The parsed body: JSON values, an XML element, or the text itself."""
+        if self.media == "json":
+            return json.loads(self.body)
+        return ElementTree.fromstring(self.body) if self.media == "xml" else self.body
+
+    @cached_property
+    def layout(self) -> dict[str, Any]:
+        """How the service spaces its JSON: the metadata address puts one field a line."""
+        if '" : ' in self.body:
+            return {"indent": 0, "separators": (",", " : ")}
+        return {"separators": (",", ":")}
+
+
+class Recordings:
+    """All recordings, indexed: the number of files does not slow an answer."""
+
+    def __init__(self, recordings: Mapping[tuple[str, str, str], Recording]) -> None:
+        self._index = dict(recordings)
+
+    def __iter__(self) -> Any:
+        return iter(self._index.values())
+
+    def find(self, service: str, operation: str, code: str = "") -> Recording:
+        """The recording of a success (no ``code``) or of an error, else the service's common one.
+
+        Raises LookupError for an answer that nobody recorded: that is a fault of ours.
+        """
+        for folder in (operation, COMMON):
+            if found := self._index.get((service, folder, code)):
+                return found
+        raise LookupError(f"no recording of {service} {operation} {code or 'success'}")
+
+
+def load(folder: Folder | Path | None = None) -> Recordings:
+    """Read every recording below ``folder`` (the package's own, unless another is named)."""
+    root: Any = folder or files("helpers").joinpath("recordings")
+    index = {}
+    for service in root.iterdir():
+        sources = json.loads(service.joinpath("sources.json").read_text("utf-8"))
+        for name, source in sources["recordings"].items():
+            headers = {**sources["headers"], **source.get("headers", {})}
+            body = service.joinpath(name).read_text("utf-8")
+            recording = _recording(service.name, name, body, headers, source)
+            index[recording.service, recording.operation, recording.code] = recording
+    return Recordings(index)
+
+
+def _recording(
+    service: str, name: str, body: str, headers: Mapping[str, str], source: Mapping[str, str]
+) -> Recording:
+    operation, _, file = name.partition("/")
+    stem, _, media = file.rpartition(".")
+    status, _, code = stem.partition(".")
+    return Recording(service, operation, int(status), code, media, body, headers, source)
+
+
+def fill(recording: Recording, values: Mapping[str, Any]) -> str:
+    """The recording's body with ``values`` put into the fields of those names, at any depth.
+
+    A mapping reaches into the field of its name; a list repeats the field's first entry, once for
+    each of its members; ``None`` leaves the field out. Names the body does not have are ignored.
+    A text recording is replaced as a whole by the value named ``text``, if there is one.
+    """
+    if recording.media == "json":
+        filled = _fill_json(recording.tree, recording.tree, values)
+        return json.dumps(filled, ensure_ascii=False, **recording.layout)
+    if recording.media == "xml":
+        (root,) = _fill_xml(recording.tree, recording.tree, values)
+        ElementTree.indent(root)
+        text = ElementTree.tostring(root, encoding="unicode", short_empty_elements=False)
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+    return str(values.get("text", recording.body))
+
+
+# In both: `value` is what stands under the node's name, or the node itself where nothing does.
+
+
+def _fill_json(node: Any, value: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(value, list) and isinstance(node, list) and value is not node:
+        return [_fill_json(node[0] if node else each, each, values) for each in value]
+    if isinstance(value, Mapping) and value is not node:
+        values = {**values, **value}
+    elif value is not node:
+        return value
+    if isinstance(node, list):
+        return [_fill_json(entry, entry, values) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: _fill_json(child, values.get(name, child), values)
+        for name, child in node.items()
+        if values.get(name, child) is not None
+    }
+
+
+def _fill_xml(
+    node: ElementTree.Element, value: Any, values: Mapping[str, Any]
+) -> list[ElementTree.Element]:
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return [filled for each in value for filled in _fill_xml(node, each, values)]
+    filled = ElementTree.Element(node.tag)
+    if value is not node and not isinstance(value, Mapping):
+        filled.text = str(value)
+        return [filled]
+    filled.text = node.text
+    inner = {**values, **value} if isinstance(value, Mapping) else values
+    seen: set[str] = set()
+    for child in node:
+        given = inner.get(child.tag, child)
+        if not (isinstance(given, list) and child.tag in seen):
+            filled.extend(_fill_xml(child, given, inner))
+        seen.add(child.tag)
+    return [filled]
