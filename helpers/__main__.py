@@ -1,0 +1,133 @@
+"""The commands, ``python -m helpers COMMAND``: each reads its options, calls its module, prints.
+
+Modules are imported inside the commands, so that no command waits for another's libraries.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from helpers.runs import Result
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Run the notebooks on ECS instance RAM roles."""
+
+
+@main.command()
+@click.option("-p", "typed", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
+@click.option(
+    "-r", "raw", nargs=2, multiple=True, metavar="NAME TEXT", help="A parameter taken as text."
+)
+@click.option(
+    "-f",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="A YAML file of parameters.",
+)
+@click.option("-y", "yamls", multiple=True, metavar="YAML", help="Parameters as YAML text.")
+@click.option("--only", multiple=True, metavar="NUMBER", help="Run this notebook, such as 03.")
+@click.option(
+    "--out",
+    default="build/run",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="Folder for the executed copies and summary.json.",
+)
+@click.option(
+    "--notebooks",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the notebooks, if not this repository's.",
+)
+@click.option("--report", is_flag=True, help="Write an HTML page of each executed notebook too.")
+@click.option("--hide-code", is_flag=True, help="Write these pages without the code.")
+def run(
+    typed: Sequence[tuple[str, str]],
+    raw: Sequence[tuple[str, str]],
+    files: Sequence[str],
+    yamls: Sequence[str],
+    only: Sequence[str],
+    out: str,
+    folder: Path | None,
+    report: bool,
+    hide_code: bool,
+) -> None:
+    """Run the notebooks with papermill.
+
+    Values of -p are typed as papermill does it: 007 becomes 7, True a boolean. Exits with 1 if a
+    notebook fails, with 2 if a parameter is wrong; then no notebook has been started.
+    """
+    from helpers import runs
+
+    started = time.perf_counter()
+    try:
+        parameters = runs.read_parameters(files, yamls, typed, raw)
+        available = runs.find_notebooks(folder or runs.NOTEBOOKS)
+        runs.check_parameters(parameters, available)
+        chosen = runs.find_notebooks(folder or runs.NOTEBOOKS, only)
+        _check_output_folder(out, chosen[0].parent)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    results = _run_with_progress(parameters, chosen, out)
+    if report or hide_code:
+        for executed in filter(Path.exists, (Path(out, path.name) for path in chosen)):
+            runs.write_report(executed, hide_code)
+    _finish(results, parameters, Path(out), time.perf_counter() - started)
+
+
+def _check_output_folder(out: str, notebooks: Path) -> None:
+    if Path(out).resolve() == notebooks.resolve():
+        raise ValueError(f"--out {out} holds the notebooks themselves; name another folder.")
+
+
+def _run_with_progress(
+    parameters: dict[str, Any], notebooks: Sequence[Path], out: str
+) -> list[Result]:
+    import os
+
+    from tqdm import tqdm
+
+    from helpers.runs import code_cells, run_suite
+
+    total = sum(len(code_cells(path)) for path in notebooks)
+    workers = 2 * (os.cpu_count() or 1)
+    with tqdm(total=total, unit="cell") as bar:
+
+        def count(cell: dict[str, Any], cell_index: int) -> None:
+            bar.update("injected-parameters" not in cell["metadata"].get("tags", []))
+
+        return run_suite("", parameters, [str(path) for path in notebooks], out, workers, count)
+
+
+def _finish(
+    results: Sequence[Result], parameters: dict[str, Any], out: Path, seconds: float
+) -> None:
+    """Print the table, write summary.json, exit."""
+    for result in results:
+        click.echo(f"{result.notebook:<32} {result.status:<8} {result.seconds:>6.1f} s")
+        if result.error:
+            click.echo(f"    {result.error}")
+    failed = sum(result.status != "ok" for result in results)
+    click.echo(f"{len(results) - failed} of {len(results)} ok in {seconds:.1f} s, see {out}")
+    summary = {
+        "parameters": parameters,
+        "seconds": round(seconds, 3),
+        "notebooks": [asdict(result) for result in results],
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+    raise SystemExit(bool(failed))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m helpers")
