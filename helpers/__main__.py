@@ -126,7 +126,7 @@ def _finish(
         "notebooks": [asdict(result) for result in results],
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
-    raise SystemExit(bool(failed))
+    raise SystemExit(int(failed > 0))
 
 
 if __name__ == "__main__":

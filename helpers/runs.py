@@ -203,12 +203,13 @@ def _execute(
 
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)  # a run that dies must not leave an earlier one's copy
-    with _kernel_sockets() as config:
+    with kernel_sockets() as config:
         papermill.execute_notebook(
             _literal(notebook),
             _literal(output),
             parameters,
-            kernel_name="python3",  # the kernel of this environment, whatever the file names
+            kernel_name="python3",  # this environment's kernel, whatever the file names
+            language="python",
             progress_bar=False,
             request_save_on_cell_execute=False,
             # papermill's cwd= changes the whole process's folder, other threads' too:
@@ -226,7 +227,7 @@ def _literal(path: Path) -> str:
 
 
 @contextmanager
-def _kernel_sockets() -> Iterator[Any]:
+def kernel_sockets() -> Iterator[Any]:
     """Settings for a kernel that is reached by Unix sockets in a folder of its own.
 
     Kernels that start at once on TCP race for ports, and relative socket names collide:
