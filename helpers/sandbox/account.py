@@ -157,7 +157,8 @@ class Account:
     buckets: dict[str, Bucket] = field(default_factory=dict)
     foreign_buckets: set[str] = field(default_factory=set)
     nonces: dict[str, datetime] = field(default_factory=dict)
-    metadata_tokens: dict[str, datetime] = field(default_factory=dict)
+    # (instance id, token) to the time when the token ends.
+    metadata_tokens: dict[tuple[str, str], datetime] = field(default_factory=dict)
     # Where the caller of the metadata address runs: the instance of this id.
     here: str = ""
     _counter: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)

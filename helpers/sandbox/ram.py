@@ -14,22 +14,16 @@ from typing import Any
 from ..message import Decided, ServiceError
 from ..policy import PolicyError, parse
 from .account import Policy, PolicyVersion, Role
-from .rpc import Call, Service, Values, time_text
+from .rpc import Call, Service, Values, missing_parameter, time_text, whole_number
 
 ROLE_NAME = re.compile(r"[a-zA-Z0-9.\-]+")
 POLICY_NAME = re.compile(r"[a-zA-Z0-9\-]+")
 NAMES = {"RoleName": (ROLE_NAME, 64), "PolicyName": (POLICY_NAME, 128)}
 VERSIONS_OF_A_POLICY = 5
 POLICIES_OF_A_ROLE = {"Custom": 5, "System": 20}
-
-
-def _missing(name: str) -> ServiceError:
-    return ServiceError(
-        "MissingParameter",
-        Decided("parameter", f"{name} is not given"),
-        Code=f"Missing{name}",
-        Message=f"{name} is mandatory for this action.",
-    )
+DESCRIPTION_LENGTH = 1024
+SESSION_DURATIONS = range(3600, 43_200 + 1)  # seconds
+PAGE_SIZES = range(1, 1000 + 1)
 
 
 def _denied(call: Call, action: str, resource: str) -> ServiceError:
@@ -41,7 +35,11 @@ def _denied(call: Call, action: str, resource: str) -> ServiceError:
 
 
 SERVICE = Service(
-    "ram", "2015-05-01", re.compile(r"ram(\.vpc-proxy)?\.aliyuncs\.com"), _missing, _denied
+    "ram",
+    "2015-05-01",
+    re.compile(r"ram(\.vpc-proxy)?\.aliyuncs\.com"),
+    missing_parameter,
+    _denied,
 )
 
 
@@ -75,7 +73,9 @@ def _both(call: Call) -> list[str]:
 )
 def create_role(call: Call) -> Values:
     name = _checked_name(call, "RoleName")
+    _check_description(call)
     _check_document(call["AssumeRolePolicyDocument"], "trust")
+    duration = _within(call, "MaxSessionDuration", 3600, SESSION_DURATIONS)
     if name in call.account.roles:
         raise ServiceError(
             "EntityAlreadyExists.Role",
@@ -88,7 +88,7 @@ def create_role(call: Call) -> Values:
         call["AssumeRolePolicyDocument"],
         call.now,
         call["Description"],
-        int(call["MaxSessionDuration"] or 3600),
+        duration,
     )
     call.account.roles[name] = role
     return {"Role": _role_values(call, role)}
@@ -102,7 +102,7 @@ def get_role(call: Call) -> Values:
 @SERVICE.operation("ListRoles", optional="Marker MaxItems", on=_any_role)
 def list_roles(call: Call) -> Values:
     roles = [role for name, role in sorted(call.account.roles.items()) if name > call["Marker"]]
-    page = roles[: int(call["MaxItems"] or 100)]
+    page = roles[: _within(call, "MaxItems", 100, PAGE_SIZES)]
     truncated = len(page) < len(roles)
     return {
         "Role": [_role_values(call, role) for role in page],
@@ -132,6 +132,7 @@ def delete_role(call: Call) -> Values:
 )
 def create_policy(call: Call) -> Values:
     name = _checked_name(call, "PolicyName")
+    _check_description(call)
     _check_document(call["PolicyDocument"], "identity")
     if ("Custom", name) in call.account.policies:
         raise ServiceError(
@@ -262,6 +263,20 @@ def _checked_name(call: Call, parameter: str) -> str:
         decided = Decided("parameter", f"{name!r} must match {pattern.pattern}")
         raise ServiceError(f"InvalidParameter.{parameter}.InvalidChars", decided)
     return name
+
+
+def _check_description(call: Call) -> None:
+    if len(call["Description"]) > DESCRIPTION_LENGTH:
+        decided = Decided("parameter", f"at most {DESCRIPTION_LENGTH} characters")
+        raise ServiceError("InvalidParameter.Description.Length", decided)
+
+
+def _within(call: Call, parameter: str, default: int, allowed: range) -> int:
+    number = whole_number(call, parameter, default)
+    if number not in allowed:
+        decided = Decided("parameter", f"{number} is not within {allowed[0]} to {allowed[-1]}")
+        raise ServiceError(f"InvalidParameter.{parameter}", decided)
+    return number
 
 
 def _check_document(document: str, kind: Any) -> None:

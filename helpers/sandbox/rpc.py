@@ -220,9 +220,7 @@ def _context(request: Request, now: datetime) -> dict[str, str]:
     }
 
 
-def _answer(
-    recording: Recording, values: Values, media: str, decided: Decided | None
-) -> Response:
+def _answer(recording: Recording, values: Values, media: str, decided: Decided | None) -> Response:
     body = fill(recording, values)
     headers = dict(recording.headers)
     if media.upper() == "XML":
@@ -242,6 +240,24 @@ def _xml(name: str, value: Any) -> str:
         return f"<{name}>{inner}</{name}>"
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"<{name}>{escape(text)}</{name}>"
+
+
+def missing_parameter(name: str) -> ServiceError:
+    """The gateway's error for a parameter that is not given, as RAM and STS pass it on."""
+    return ServiceError(
+        "MissingParameter",
+        Decided("parameter", f"{name} is not given"),
+        Code=f"Missing{name}",
+        Message=f"{name} is mandatory for this action.",
+    )
+
+
+def whole_number(call: Call, name: str, default: int) -> int:
+    """The parameter as a number, ``default`` without it. Raises InvalidParameter.Format."""
+    if not re.fullmatch(r"[0-9]{0,9}", call[name]):
+        decided = Decided("parameter", f"{name} must be a whole number")
+        raise ServiceError("InvalidParameter.Format", decided)
+    return int(call[name] or default)
 
 
 def time_text(moment: datetime) -> str:
