@@ -25,6 +25,7 @@ from email.utils import parsedate_to_datetime
 from typing import Literal
 from urllib.parse import quote
 
+from ..masking import MASK
 from ..message import Decided, NotModelled, Request, ServiceError
 
 MAX_SKEW = timedelta(minutes=15)
@@ -182,7 +183,7 @@ class OssSignature:
         secret, so it is masked there.
         """
         token = re.escape((self.security_token or "").strip())
-        shown = re.sub(f"(security-token[:=]){token}", r"\1****", self.string_to_sign)
+        shown = re.sub(f"(security-token[:=]){token}", rf"\1{MASK}", self.string_to_sign)
         return {
             "OSSAccessKeyId": self.access_key_id,
             "SignatureProvided": self.signature,
