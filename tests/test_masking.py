@@ -130,6 +130,7 @@ def test_headers_show_only_what_is_known_to_be_harmless() -> None:
     masked = mask_headers({**HEADERS, "Host": "ram.aliyuncs.com", "Content-Length": "17"})
     assert not any(leaks(value) for value in masked.values()), masked
     assert masked["Authorization"] == "OSS STS.NU****:****"
+    assert mask_headers({"Authorization": "OSS ak:can="}) == {"Authorization": "OSS ****:****"}
     assert masked["x-oss-security-token"] == "CAIS****"
     assert (masked["Host"], masked["Content-Length"]) == ("ram.aliyuncs.com", "17")
     assert masked["Cookie"] == masked["x-oss-meta-note"] == "****"
