@@ -51,8 +51,10 @@ def find_notebooks(folder: Path = NOTEBOOKS, only: Sequence[str] = ()) -> list[P
     Raises ``ValueError`` if there are none, or if one of ``only`` names none.
     """
     found = sorted(folder.absolute().glob("*.ipynb"))
-    names = ", ".join(path.stem for path in found) or "none"
-    for start in only or [""]:
+    if not found:
+        raise ValueError(f"There is no notebook in {folder}.")
+    names = ", ".join(path.stem for path in found)
+    for start in only:
         if not any(path.stem.startswith(start) for path in found):
             raise ValueError(f"No notebook in {folder} starts with {start!r}; there are: {names}.")
     return [path for path in found if path.stem.startswith(tuple(only) or "")]
