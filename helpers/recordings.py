@@ -13,6 +13,7 @@ recording made from another account can replace them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,8 @@ from typing import Any, Protocol
 from xml.etree import ElementTree
 
 COMMON = "Common"
+# What XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Folder(Protocol):
@@ -115,7 +118,8 @@ def fill(recording: Recording, values: Mapping[str, Any]) -> str:
         filled = _fill_json(recording.tree, recording.tree, values)
         return json.dumps(filled, ensure_ascii=False, **recording.layout)
     if recording.media == "xml":
-        (root,) = _fill_xml(recording.tree, recording.tree, values)
+        root = values.get(recording.tree.tag, recording.tree)
+        (root,) = _fill_xml(recording.tree, root, values)
         ElementTree.indent(root)
         text = ElementTree.tostring(root, encoding="unicode", short_empty_elements=False)
         return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
@@ -152,7 +156,7 @@ def _fill_xml(
         return [filled for each in value for filled in _fill_xml(node, each, values)]
     filled = ElementTree.Element(node.tag)
     if value is not node and not isinstance(value, Mapping):
-        filled.text = str(value)
+        filled.text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", str(value))
         return [filled]
     filled.text = node.text
     inner = {**values, **value} if isinstance(value, Mapping) else values
