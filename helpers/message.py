@@ -13,13 +13,11 @@ There are two ways not to answer with a success, and they say whose fault it is:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
-
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     source_ip: str = "127.0.0.1"
 
@@ -78,7 +76,7 @@ class Response:
     """One HTTP response; ``decided`` is known only where the stand-in answered."""
 
     status: int
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     decided: Decided | None = None
 
