@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,8 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
     return [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
 
 
-def parameter_names(notebook: Path) -> set[str]:
-    """The names that are assigned in the cell tagged ``parameters``.
+def parameter_defaults(notebook: Path) -> dict[str, Any]:
+    """The names that the cell tagged ``parameters`` assigns, with their values if literal.
 
     Parsed, since papermill's own inspection loses a line with a second ``=``:
     https://github.com/nteract/papermill/issues/721
@@ -75,8 +75,17 @@ def parameter_names(notebook: Path) -> set[str]:
     tagged = (c for c in code_cells(notebook) if "parameters" in c["metadata"].get("tags", []))
     source = "".join(next(tagged, {"source": ""})["source"])
     assignments = (n for n in ast.parse(source).body if isinstance(n, ast.Assign | ast.AnnAssign))
-    targets = (n.targets[0] if isinstance(n, ast.Assign) else n.target for n in assignments)
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+    pairs = (
+        (n.targets[0] if isinstance(n, ast.Assign) else n.target, n.value) for n in assignments
+    )
+    return {name.id: _literal(value) for name, value in pairs if isinstance(name, ast.Name)}
+
+
+def _literal(value: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(value or "None")
+    except ValueError:
+        return None
 
 
 def read_parameters(
@@ -121,7 +130,7 @@ def check_parameters(parameters: Mapping[str, Any], notebooks: Sequence[Path]) -
     """
     from helpers.parameters import check
 
-    known = sorted(set().union(*map(parameter_names, notebooks)))
+    known = sorted(set().union(*map(parameter_defaults, notebooks)))
     for name in parameters:
         _check_name(name, known)
     for name, value in parameters.items():
@@ -160,10 +169,17 @@ def run_suite(
     def run(notebook: str) -> Result:
         return _run_notebook(learner, parameters, Path(notebook), folder, on_cell)
 
-    if parameters.get("mode", "replay") == "replay":
-        with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(run, notebooks))
-    return list(_until_failure(run, learner, notebooks))
+    if any(_mode(Path(notebook), parameters) != "replay" for notebook in notebooks):
+        return list(_until_failure(run, learner, notebooks))
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(run, notebooks))
+
+
+def _mode(notebook: Path, parameters: Mapping[str, Any]) -> Any:
+    """The mode a notebook will run in; a file that cannot be read fails later, on its own."""
+    with suppress(Exception):
+        return {**parameter_defaults(notebook), **parameters}["mode"]
+    return "replay"
 
 
 def _until_failure(
@@ -185,7 +201,9 @@ def _run_notebook(
 ) -> Result:
     started = time.perf_counter()
     try:
-        own = {name: parameters[name] for name in parameter_names(notebook) & set(parameters)}
+        own = {
+            name: parameters[name] for name in parameter_defaults(notebook) if name in parameters
+        }
         _execute(notebook, folder / notebook.name, own, on_cell)
     except Exception as error:
         status, text = "failed", _error_text(error)
@@ -207,13 +225,14 @@ def _execute(
     output.unlink(missing_ok=True)  # a run that dies must not leave an earlier one's copy
     with kernel_sockets() as config:
         papermill.execute_notebook(
-            _literal(notebook),
-            _literal(output),
+            _no_format(notebook),
+            _no_format(output),
             parameters,
             kernel_name="python3",  # this environment's kernel, whatever the file names
             language="python",
             progress_bar=False,
-            request_save_on_cell_execute=False,
+            # Saving takes longer than most cells in replay; what was done live must not be lost.
+            request_save_on_cell_execute=_mode(notebook, parameters) != "replay",
             # papermill's cwd= changes the whole process's folder, other threads' too:
             # https://github.com/nteract/papermill/issues/473
             resources={"metadata": {"path": str(output.parent)}},
@@ -223,7 +242,7 @@ def _execute(
         )
 
 
-def _literal(path: Path) -> str:
+def _no_format(path: Path) -> str:
     """Papermill takes paths as format strings."""
     return str(path).replace("{", "{{").replace("}", "}}")
 

@@ -46,22 +46,22 @@ def printed(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("source", "names"),
+    ("source", "defaults"),
     [
-        ('role_name: str = "a"  # the role, e.g. role_name=b', {"role_name"}),
-        ('query = "a=b"\nregion_id: "str" = "cn-hangzhou"', {"query", "region_id"}),
-        ("keys: list[str] = [\n    'a',\n]\n# count = 1", {"keys"}),
-        ("import os\nfirst.second = 1", set()),
+        ('role_name: str = "a"  # the role, e.g. role_name=b', {"role_name": "a"}),
+        ('query = "a=b"\nregion_id: "str" = None', {"query": "a=b", "region_id": None}),
+        ("keys: list[str] = [\n    'a',\n]\n# count = 1", {"keys": ["a"]}),
+        ("import os\nfirst.second = 1\nhome = os.sep\nbare: int", {"home": None, "bare": None}),
     ],
 )
-def test_parameter_names(write: Any, source: str, names: set[str]) -> None:
-    assert runs.parameter_names(write("01", source)) == names
+def test_parameter_defaults(write: Any, source: str, defaults: dict[str, Any]) -> None:
+    assert runs.parameter_defaults(write("01", source)) == defaults
 
 
 def test_a_notebook_without_parameters_cell_has_no_parameters(tmp_path: Path) -> None:
     path = tmp_path / "plain.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("a = 1")]), path)
-    assert runs.parameter_names(path) == set()
+    assert runs.parameter_defaults(path) == {}
 
 
 def test_parameters_are_read_as_papermill_reads_them(write: Any, tmp_path: Path) -> None:
@@ -163,17 +163,29 @@ def test_replay_runs_the_others_when_one_fails(write: Any, tmp_path: Path) -> No
     assert "papermill-error-cell-tag" in (out / "01.ipynb").read_text()
 
 
-def test_live_runs_in_order_and_stops_at_the_first_failure(write: Any, tmp_path: Path) -> None:
-    paths = [
-        write("01", PARAMETERS, "open('first', 'w').close()"),
-        write("02", PARAMETERS, "open('first'); 1 / 0"),
-        write("03", PARAMETERS, "open('third', 'w').close()"),
+LIVE = PARAMETERS.replace("replay", "live")
+
+
+@pytest.mark.parametrize(("cell", "parameters"), [(PARAMETERS, {"mode": "live"}), (LIVE, {})])
+def test_live_runs_in_order_and_stops_at_the_first_failure(
+    write: Any, tmp_path: Path, cell: str, parameters: dict[str, str]
+) -> None:
+    names = [
+        str(write("01", cell, "open('first', 'w').close()")),
+        str(write("02", cell, "open('first'); 1 / 0")),
+        str(write("03", cell, "open('third', 'w').close()")),
     ]
-    names = [str(path) for path in paths]
-    results = runs.run_suite("ann", {"mode": "live"}, names, str(tmp_path / "out"), workers=4)
+    results = runs.run_suite("ann", parameters, names, str(tmp_path / "out"), workers=4)
     assert [r.status for r in results] == ["ok", "failed", "not run"]
-    assert results[1].error == "In [3] ZeroDivisionError: division by zero"
+    assert results[1].error.endswith("] ZeroDivisionError: division by zero")
     assert not (tmp_path / "out" / "ann" / "third").exists()
+
+
+def test_what_was_done_live_is_saved_though_the_kernel_dies(write: Any, tmp_path: Path) -> None:
+    path = write("01", LIVE, "print('created')", "import os; os._exit(1)")
+    (result,) = runs.run_suite("", {}, [str(path)], str(tmp_path / "out"))
+    assert "DeadKernelError" in result.error
+    assert printed(tmp_path / "out" / "01.ipynb") == ["created"]
 
 
 def test_a_suite_never_raises(tmp_path: Path) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
 from papermill import inspect_notebook
 
-from helpers.runs import NOTEBOOKS, find_notebooks, parameter_names, run_suite
+from helpers.runs import NOTEBOOKS, find_notebooks, parameter_defaults, run_suite
 
 NAMES = [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
 OTHER_VALUES = {
@@ -33,11 +31,6 @@ OTHER_VALUES = {
 def papermill(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "papermill", "--no-progress-bar", *arguments]
     return subprocess.run(command, capture_output=True, text=True)
-
-
-def defaults(name: str) -> dict[str, Any]:
-    described = inspect_notebook(NOTEBOOKS / f"{name}.ipynb")
-    return {key: ast.literal_eval(value["default"]) for key, value in described.items()}
 
 
 def errors(notebook: Path) -> list[str]:
@@ -60,7 +53,7 @@ def test_papermill_can_describe_every_parameter(name: str) -> None:
     """Its inspection is by pattern; what it cannot read is missing from --help-notebook."""
     path = NOTEBOOKS / f"{name}.ipynb"
     described = inspect_notebook(path)
-    assert described.keys() == parameter_names(path)
+    assert described.keys() == parameter_defaults(path).keys()
     assert all(value["help"] for value in described.values())
     assert all(value["inferred_type_name"] != "None" for value in described.values())
 
@@ -78,7 +71,11 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_with_other_parameters_no_default_is_shown(name: str, changed: Path) -> None:
     cells = nbformat.read(changed / f"{name}.ipynb", 4).cells
     shown = json.dumps([cell.outputs for cell in cells if cell.cell_type == "code"])
-    given = {key: value for key, value in defaults(name).items() if key in OTHER_VALUES}
+    given = {
+        key: value
+        for key, value in parameter_defaults(NOTEBOOKS / f"{name}.ipynb").items()
+        if key in OTHER_VALUES
+    }
     assert [value for value in given.values() if value in shown] == []
     assert any(OTHER_VALUES[key] in shown for key in given)
 
