@@ -29,7 +29,7 @@ PAGE_SIZES = range(1, 1000 + 1)
 def _denied(call: Call, action: str, resource: str) -> ServiceError:
     return ServiceError(
         "NoPermission",
-        Decided("policy", call.decide(action, resource).explanation),
+        Decided("policy", call.decide(action, resource).reason),
         Message=f"You are not authorized to do this action. Resource: {resource} Action: {action}",
     )
 
@@ -287,7 +287,7 @@ def _check_document(document: str, kind: Any) -> None:
         decided = Decided("policy grammar", str(error))
         if error.too_long:
             raise ServiceError(f"InvalidParameter.{parameter}.Length", decided) from None
-        raise ServiceError("MalformedPolicyDocument", decided, Message=str(error)) from None
+        raise ServiceError("MalformedPolicyDocument", decided, Message=error.fault) from None
 
 
 def _role(call: Call) -> Role:

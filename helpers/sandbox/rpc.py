@@ -21,14 +21,33 @@ from ..policy import Decision
 from ..recordings import Recording, Recordings, fill
 from .access import Fault, KeyRefused, Principal, authorise, identify
 from .account import Account
-from .signatures import rpc_matches, rpc_string_to_sign, too_skewed
+from .signatures import (
+    ACS3,
+    acs3_matches,
+    acs3_parameters,
+    rpc_matches,
+    rpc_string_to_sign,
+    too_skewed,
+)
 
 Values = Mapping[str, Any]
 Resources = Callable[["Call"], Sequence[str]]
 
 GATEWAY_PARAMETERS = frozenset(
-    "AccessKeyId Action Format RegionId SecurityToken Signature SignatureMethod SignatureNonce"
-    " SignatureType SignatureVersion Timestamp Version".split()
+    [
+        "AccessKeyId",
+        "Action",
+        "Format",
+        "RegionId",
+        "SecurityToken",
+        "Signature",
+        "SignatureMethod",
+        "SignatureNonce",
+        "SignatureType",
+        "SignatureVersion",
+        "Timestamp",
+        "Version",
+    ]
 )
 FAULT_CODES = {
     Fault.UNKNOWN_KEY: "InvalidAccessKeyId.NotFound",
@@ -112,11 +131,12 @@ class Service:
         self, account: Account, recordings: Recordings, request: Request, now: datetime
     ) -> Response:
         """Answer one request as the service would."""
-        action = request.parameters.get("Action", "")
-        operation = self._operation(action, request.parameters)
-        code, values, decided = "", {}, None
+        parameters, action, code, values, decided = request.parameters, "", "", {}, None
         try:
-            call = self._admit(account, request, now)
+            parameters = acs3_parameters(request) or parameters
+            action = parameters.get("Action", "")
+            operation = self._operation(action, parameters)
+            call = self._admit(account, request, parameters, now)
             decided = self._authorise(call, action, operation)
             values = dict(operation.run(call))
         except ServiceError as error:
@@ -124,7 +144,7 @@ class Service:
             decided = error.decided or decided
         recording = recordings.find(self.name, action, code)
         values = {"HostId": request.host, **values}
-        return _answer(recording, values, request.parameters.get("Format", "XML"), decided)
+        return _answer(recording, values, parameters.get("Format", "XML"), decided)
 
     def _operation(self, action: str, parameters: Mapping[str, str]) -> Operation:
         version = parameters.get("Version", self.version)
@@ -146,8 +166,9 @@ class Service:
             )
         return operation
 
-    def _admit(self, account: Account, request: Request, now: datetime) -> Call:
-        parameters = request.parameters
+    def _admit(
+        self, account: Account, request: Request, parameters: Mapping[str, str], now: datetime
+    ) -> Call:
         if request.scheme == "http" and self.name != "ecs":
             raise ServiceError("InvalidProtocol.NeedSsl", Decided("protocol", "http, not https"))
         for name in ("AccessKeyId", "Timestamp", "SignatureNonce", "Signature"):
@@ -156,7 +177,7 @@ class Service:
         principal = _principal(account, parameters, now)
         _check_time(parameters["Timestamp"], now)
         _check_nonce(account, parameters["SignatureNonce"], now)
-        _check_signature(request, principal)
+        _check_signature(request, parameters, principal)
         return Call(account, principal, parameters, _context(request, now), now)
 
     def _authorise(self, call: Call, action: str, operation: Operation) -> Decided:
@@ -168,7 +189,7 @@ class Service:
             decision = call.decide(f"{self.name}:{action}", resource)
             if not decision.allowed:
                 raise self.denied(call, f"{self.name}:{action}", resource)
-        return Decided("policy", decision.explanation if decision else "needs no permission")
+        return Decided("policy", decision.reason if decision else "needs no permission")
 
 
 def _principal(account: Account, parameters: Mapping[str, str], now: datetime) -> Principal:
@@ -197,18 +218,23 @@ def _check_nonce(account: Account, nonce: str, now: datetime) -> None:
     account.nonces[nonce] = now
 
 
-def _check_signature(request: Request, principal: Principal) -> None:
-    if rpc_matches(request.method, request.parameters, principal.secret):
-        return
-    text = rpc_string_to_sign(request.method, request.parameters)
-    raise ServiceError(
-        "SignatureDoesNotMatch",
-        Decided("signature", "the secret that signed is not this key's"),
+def _check_signature(request: Request, parameters: Mapping[str, str], principal: Principal) -> None:
+    decided = Decided("signature", "the secret that signed is not this key's")
+    if parameters.get("SignatureMethod") == ACS3:
+        if not acs3_matches(request, principal.secret):
+            text = "Specified signature does not match our calculation."
+            raise ServiceError("SignatureDoesNotMatch", decided, Message=text)
+    elif not rpc_matches(request.method, parameters, principal.secret):
         # The SDK compares this with its own string, and then says that the secret is wrong. A
         # token inside it is masked: no answer of ours carries a secret.
-        Message="Specified signature is not matched with our calculation. "
-        "server string to sign is:" + re.sub(r"(SecurityToken%3D).*?(?=%26|$)", r"\1****", text),
-    )
+        text = rpc_string_to_sign(request.method, parameters)
+        text = re.sub(r"(SecurityToken%3D).*?(?=%26|$)", r"\1****", text)
+        raise ServiceError(
+            "SignatureDoesNotMatch",
+            decided,
+            Message="Specified signature is not matched with our calculation. "
+            f"server string to sign is:{text}",
+        )
 
 
 def _context(request: Request, now: datetime) -> dict[str, str]:
