@@ -43,25 +43,23 @@ ACS3_HEADERS = {
 OSS4 = "OSS4-HMAC-SHA256"
 OTHER_OSS_SCHEMES = {"OSS2", "AWS", "AWS4-HMAC-SHA256", "AWSAccessKeyId", "X-Amz-Algorithm"}
 # The only query parameters that V1 signs: the page's list joined with both Python SDKs' lists.
-SUB_RESOURCES = frozenset(
-    re.findall(
-        r"\S+",
-        """accessPoint accessPointPolicy acl append asyncFetch bucketArchiveDirectRead bucketInfo
-        callback callback-var cloudboxes cname comp continuation-token cors delete encryption
-        endTime group httpsConfig img inventory inventoryId lifecycle link live location logging
-        metaQuery objectInfo objectMeta partNumber policy position publicAccessBlock qos qosInfo
-        qosRequester redundancyTransition referer regionList replication replicationLocation
-        replicationProgress requestPayment requesterQosInfo resourceGroup resourcePool
-        resourcePoolBuckets resourcePoolInfo response-cache-control response-content-disposition
-        response-content-encoding response-content-language response-content-type
-        response-expires restore security-token sequential startTime stat status style styleName
-        symlink tagging transferAcceleration uploadId uploads versionId versioning versions vod
-        website worm wormExtend wormId x-oss-ac-forward-allow x-oss-ac-source-ip
-        x-oss-ac-subnet-mask x-oss-ac-vpc-id x-oss-access-point-name x-oss-async-process
-        x-oss-process x-oss-redundancy-transition-taskid x-oss-request-payer
-        x-oss-target-redundancy-type x-oss-traffic-limit x-oss-write-get-object-response""",
-    )
+_SUB_RESOURCES = (
+    "accessPoint accessPointPolicy acl append asyncFetch bucketArchiveDirectRead bucketInfo"
+    " callback callback-var cloudboxes cname comp continuation-token cors delete encryption"
+    " endTime group httpsConfig img inventory inventoryId lifecycle link live location logging"
+    " metaQuery objectInfo objectMeta partNumber policy position publicAccessBlock qos qosInfo"
+    " qosRequester redundancyTransition referer regionList replication replicationLocation"
+    " replicationProgress requestPayment requesterQosInfo resourceGroup resourcePool"
+    " resourcePoolBuckets resourcePoolInfo response-cache-control response-content-disposition"
+    " response-content-encoding response-content-language response-content-type response-expires"
+    " restore security-token sequential startTime stat status style styleName symlink tagging"
+    " transferAcceleration uploadId uploads versionId versioning versions vod website worm"
+    " wormExtend wormId x-oss-ac-forward-allow x-oss-ac-source-ip x-oss-ac-subnet-mask"
+    " x-oss-ac-vpc-id x-oss-access-point-name x-oss-async-process x-oss-process"
+    " x-oss-redundancy-transition-taskid x-oss-request-payer x-oss-target-redundancy-type"
+    " x-oss-traffic-limit x-oss-write-get-object-response"
 )
+SUB_RESOURCES = frozenset(_SUB_RESOURCES.split())
 
 
 def too_skewed(signed_at: datetime, now: datetime) -> bool:
@@ -114,9 +112,8 @@ def acs3_parameters(request: Request) -> Mapping[str, str] | None:
     headers = request.headers
     common = {name for name in headers if name == "host" or name.startswith("x-acs-")}
     if unsigned := common.difference(fields["SignedHeaders"].split(";")):
-        raise ServiceError(
-            "IncompleteSignature", Decided("signature", f"not signed: {sorted(unsigned)}")
-        )
+        decided = Decided("signature", f"not signed: {', '.join(sorted(unsigned))}")
+        raise ServiceError("IncompleteSignature", decided)
     named = {name: headers[header] for name, header in ACS3_HEADERS.items() if header in headers}
     named |= {"AccessKeyId": fields["Credential"], "Signature": fields["Signature"]}
     return {**request.parameters, **named, "SignatureMethod": ACS3, "Format": "JSON"}

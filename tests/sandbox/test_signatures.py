@@ -337,7 +337,8 @@ def test_acs3_mutations(mutate: Callable[[Request], Request]) -> None:
         "ACS3-HMAC-SHA256 Credential=a,Signature=b",
         "ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host,Signature=",
         "ACS3-HMAC-SHA256",
-        "ACS3-HMAC-SHA256 Credential=a,SignedHeaders=host;x-acs-action,Signature=b",
+        f"ACS3-HMAC-SHA256 Credential=a,SignedHeaders={ACS3_SIGNED[5:]},Signature=b",
+        f"ACS3-HMAC-SHA256 Credential=a,SignedHeaders={ACS3_SIGNED[:-14]},Signature=b",
     ],
 )
 def test_acs3_incomplete(authorization: str) -> None:
@@ -917,6 +918,36 @@ def test_repr_keeps_secrets(form: str) -> None:
     assert TOKEN not in repr(found)
     assert found.signature not in repr(found)
     assert "STS.example" in repr(found)
+
+
+WORDS = [
+    *("OSS ak:s", "OSS4-HMAC-SHA256 ", "ACS3-HMAC-SHA256 ", V4_CREDENTIAL, "Signature=", "a" * 64),
+    *("SignedHeaders=host", "AdditionalHeaders=", "20231216T162057Z", V1_DATE, ",", "=", "&", " "),
+    *("x-oss-signature-version", "x-oss-date", "x-oss-expires", "OSSAccessKeyId", "Expires", "-1"),
+    *("Signature", "security-token", "%FF", "%ED%A0%80", "+", "\ud800", "é", "\n", "GMT", "0"),
+]
+MANGLED = st.lists(st.sampled_from(WORDS) | st.text(max_size=3), max_size=8).map("".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    query=MANGLED,
+    headers=st.dictionaries(
+        st.sampled_from(["authorization", "date", "x-oss-date", "x-oss-security-token", "host"]),
+        MANGLED,
+    ),
+)
+def test_whatever_is_sent_is_read_or_refused(query: str, headers: dict[str, str]) -> None:
+    request = Request("GET", f"https://{HOST}/?{query.replace('#', '')}", headers)
+    with suppress(NotModelled):
+        assert not rpc_matches("GET", request.parameters, "notasecret")
+    with suppress(ServiceError, NotModelled):
+        if acs3_parameters(request) is not None:
+            assert not acs3_matches(request, "notasecret")
+    with suppress(ServiceError, NotModelled):
+        if found := read_oss_signature(request, "bucket", query):
+            assert not found.matches("notasecret")
+            assert found.mismatch()["StringToSignBytes"]
 
 
 @pytest.mark.parametrize(
