@@ -12,7 +12,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 # Instances live in one of these; durations of the transitory ones are documented nowhere, so
 # these are ours (helpers/recordings/ecs/sources.json says `modelled`).
@@ -98,7 +97,11 @@ class SessionCredential:
 
 @dataclass
 class Instance:
-    """An ECS instance. ``since`` is when ``status`` began; see ``status_at``."""
+    """An ECS instance. ``since`` is when ``status`` began; see ``status_at``.
+
+    ``attributes`` are by the API's names: what CreateInstance was told (``ImageId``,
+    ``InstanceType``, ``VSwitchId``, ``Tag.1.Key`` …) and its addresses.
+    """
 
     instance_id: str
     region_id: str
@@ -110,7 +113,7 @@ class Instance:
     session_policy: str = ""
     http_endpoint: str = "enabled"
     http_tokens: str = "optional"
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
 
     def status_at(self, now: datetime) -> str:
         """The state at ``now``: a transitory state ends by itself as the clock advances."""
@@ -152,6 +155,9 @@ class Account:
     policies: dict[tuple[str, str], Policy] = field(default_factory=dict)
     credentials: dict[str, SessionCredential] = field(default_factory=dict)
     instances: dict[str, Instance] = field(default_factory=dict)
+    images: set[str] = field(default_factory=set)
+    # ClientToken to (digest of the call's parameters, id of the instance that it created).
+    client_tokens: dict[str, tuple[str, str]] = field(default_factory=dict)
     security_groups: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     v_switches: dict[str, dict[str, str]] = field(default_factory=dict)
     buckets: dict[str, Bucket] = field(default_factory=dict)
