@@ -1,0 +1,206 @@
+"""What a learner looks at: tables and pictures, made once and equal in each run.
+
+Every function takes data and returns a ``Shown``: HTML for a notebook and the same as plain text.
+None of them asks the stand-in, so all hold for a real account too, where only what decided an
+answer is not known. Values that differ from run to run are shown as what they are, such as
+``(time of the request)``. Secrets are masked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from html import escape
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from . import drawing, wire
+from .masking import mask_text, mask_url
+from .message import Exchange
+from .policy import Document, PolicyError, decide
+from .trace import describe
+
+_LEFT = 'style="text-align:left"'
+
+
+class Shown:
+    """Something to look at: ``html`` in a notebook, ``text`` wherever there is none."""
+
+    def __init__(self, html: str, text: str) -> None:
+        self.html = html
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        return {"text/html": self.html, "text/plain": self.text}
+
+
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Shown:
+    """A table. The first column names the rows; without rows the caption says so."""
+    lines = [[str(cell) for cell in row] for row in rows]
+    caption = caption if lines else f"{caption}: nothing"
+    head = "".join(f'<th scope="col" {_LEFT}>{escape(name)}</th>' for name in columns)
+    html = (
+        f'<table style="margin-left:0"><caption {_LEFT}>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(map(_row, lines))}</tbody></table>"
+    )
+    return Shown(html, "\n".join([caption, *_aligned([list(columns), *lines])]))
+
+
+def _row(cells: Sequence[str]) -> str:
+    first, *rest = map(escape, cells)
+    others = "".join(f"<td {_LEFT}>{cell}</td>" for cell in rest)
+    return f'<tr><th scope="row" {_LEFT}>{first}</th>{others}</tr>'
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield "  ".join(map(str.ljust, line, widths)).rstrip()
+
+
+def picture(drawn: drawing.Drawing) -> Shown:
+    """A drawing with its words as alternative text and, to be opened, below it.
+
+    An image with a percent-encoded address: JupyterLab shows it in a notebook that it does not
+    trust yet, where it drops an ``svg`` element, and whoever searches the file still finds words.
+    """
+    title, text = escape(drawn.title), escape(drawn.text)
+    html = (
+        f'<img alt="{title}. {text}" src="data:image/svg+xml,{quote(drawn.svg)}">'
+        f"<details><summary>The same as text</summary><pre>{text}</pre></details>"
+    )
+    return Shown(html, f"{drawn.title}\n{drawn.text}")
+
+
+def masked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of ``values`` without its secrets."""
+    shown: dict[str, Any] = json.loads(mask_text(json.dumps(dict(values))))
+    return shown
+
+
+def exchanges(trace: Iterable[Exchange]) -> Shown:
+    """What the SDKs really sent, what came back, and what decided it."""
+    rows = []
+    for number, each in enumerate(trace, 1):
+        service, operation, answer, _ = _ends(each)
+        sent = f"{each.request.method} {mask_url(each.request.url.partition('?')[0])}"
+        rows.append((number, service, operation, sent, answer, _decided(each)))
+    columns = ("#", "Service", "Operation", "Request", "Answer", "Decided by")
+    return table("What was sent and what came back", columns, rows)
+
+
+def sequence(trace: Iterable[Exchange]) -> Shown:
+    """The same as a sequence diagram. Equal exchanges that follow each other are drawn once."""
+    messages = []
+    for ends, group in groupby(enumerate(trace, 1), lambda numbered: _ends(numbered[1])):
+        service, operation, answer, refused = ends
+        first, *more = (number for number, _ in group)
+        numbers = f"{first}-{more[-1]}" if more else str(first)
+        request = f"{operation}, {len(more) + 1} times" if more else operation
+        messages.append(drawing.Message(numbers, service, request, answer, refused))
+    return picture(drawing.sequence(messages))
+
+
+def _ends(exchange: Exchange) -> tuple[str, str, str, bool]:
+    """Service, operation, answer, and whether that is a refusal."""
+    service, operation = describe(exchange.request)
+    service = "Metadata" if service == "metadata" else service.upper()
+    if exchange.response is None:
+        return service, operation, mask_text(f"nothing: {exchange.error}"), True
+    status = exchange.response.status
+    code = wire.error_fields(exchange.response).get("Code", "")
+    return service, operation, f"{status} {code}".strip(), status >= 400
+
+
+def _decided(exchange: Exchange) -> str:
+    decided = exchange.response.decided if exchange.response else None
+    return mask_text(f"{decided.check}: {decided.reason}".removesuffix(": ")) if decided else ""
+
+
+def signed_request(exchange: Exchange) -> Shown:
+    """One request, opened part by part: each parameter and header and what it is for."""
+    url = urlsplit(exchange.request.url)
+    rows = [
+        ("Method", exchange.request.method, ""),
+        ("Address", mask_url(f"{url.scheme}://{exchange.request.host}{url.path}"), ""),
+    ]
+    for name, value, purpose in wire.parts(exchange.request):
+        shown = value if value.startswith("(") else str(masked({name: value})[name])
+        rows.append((name, shown if len(shown) < 80 else f"{shown[:76]} …", purpose))
+    return table("The request, part by part", ("Part", "Value", "What it is for"), rows)
+
+
+def explain(error: BaseException, trace: Iterable[Exchange] = ()) -> None:
+    """Show what a client's error says, and which check decided it.
+
+    It shows itself, so that it also works inside ``except``, and returns nothing, so that a cell
+    which ends with it does not show it twice.
+    """
+    from IPython.display import display
+
+    facts = wire.error_facts(error)
+    answered = [e for e in trace if e.response and e.response.status == facts["HTTP status"]]
+    fields = wire.error_fields(answered[-1].response) if answered else {}
+    rows = [(name, fact or fields.get(name)) for name, fact in facts.items()]
+    rows.append(("Decided by", _decided(answered[-1]) if answered else ""))
+    shown = [(name, mask_text(str(fact or "not given"))) for name, fact in rows]
+    display(table(type(error).__name__, ("Part", "What it says"), shown))
+
+
+def what_if(documents: Document | Iterable[Document], calls: Iterable[Sequence[Any]]) -> Shown:
+    """What a policy, or several, say to each of ``calls``: (action, resource[, context]).
+
+    A document that is no policy is answered with the sentence that says why.
+    """
+    rows = []
+    try:
+        for action, resource, *context in calls:
+            decision = decide(documents, action, resource, *context)
+            asked = ", ".join(
+                [resource, *(f"{k}={v}" for each in context for k, v in each.items())]
+            )
+            rows.append((action, asked, decision.effect, decision.reason))
+    except PolicyError as error:
+        return table("This is no policy", ("Fault",), [(str(error),)])
+    return table("What if", ("Action", "On", "Decision", "Why"), rows)
+
+
+def timeline(credentials: Iterable[Mapping[str, str]]) -> Shown:
+    """The lives of credentials, from the documents that the metadata address gave.
+
+    Each has ``LastUpdated`` and ``Expiration``. One that was given several times is drawn once.
+    """
+    lives = dict.fromkeys((each["LastUpdated"], each["Expiration"]) for each in credentials)
+    spans = [(_time(start), _time(end)) for start, end in lives]
+    bars = [
+        drawing.Bar(
+            f"Credential {number}", _minutes(spans[0][0], start), _minutes(spans[0][0], end)
+        )
+        for number, (start, end) in enumerate(spans, 1)
+    ]
+    return picture(drawing.gantt("The life of the credentials", bars))
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _minutes(start: datetime, end: datetime) -> int:
+    return round((end - start).total_seconds() / 60)
+
+
+def ledger(entries: Iterable[Any]) -> Shown:
+    """What was created: in which region, and whether it was removed or still bills."""
+    rows = [(e.resource, e.id, e.region, _state(e)) for e in entries]
+    return table("Created in this run", ("Resource", "Id", "Region", "State"), rows)
+
+
+def _state(entry: Any) -> str:
+    if entry.removed:
+        return "removed"
+    return "STILL BILLS" if entry.bills else "there, free of charge"
