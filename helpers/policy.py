@@ -45,10 +45,12 @@ _show = _shorten.repr
 class PolicyError(ValueError):
     """A document that is no policy. ``str`` gives the place and one sentence: ``Statement 2: …``.
 
-    ``fault`` is the sentence alone; where RAM's own wording is known, it is that.
+    ``fault`` is the sentence alone; where RAM's own wording is known, it is that. RAM answers a
+    document that is ``too_long`` with an error of its own.
     """
 
     where = "The policy document"
+    too_long = False
 
     @property
     def fault(self) -> str:
@@ -108,13 +110,26 @@ class Decision:
     statement: Statement | None = None
     near_miss: str = ""
 
+    @classmethod
+    def of_the_account(cls) -> Decision:
+        """What the account's own key gets: no policy applies to it."""
+        return cls("Allow")
+
+    @property
+    def allowed(self) -> bool:
+        return self.effect == "Allow"
+
     @property
     def reason(self) -> str:
         """One sentence: the statement that decided, or what came nearest to allowing it."""
         if self.statement is None:
-            return self.near_miss
-        verb = "allows" if self.effect == "Allow" else "denies"
+            return self.near_miss or "The account itself needs no policy."
+        verb = "allows" if self.allowed else "denies"
         return f"Statement {self.statement.number} of {self.policy} {verb} it."
+
+
+Text = str | Mapping[str, Any]
+Document = Text | tuple[str, Text] | Policy
 
 
 def matches(text: str, pattern: str) -> bool:
@@ -210,7 +225,7 @@ _AN_ARN = "'*' or an ARN, acs:<service>:<region>:<account ID>:<name>"
 _A_PRINCIPAL = "a service or an ARN without wildcards"
 
 
-def parse(document: str | Mapping[str, Any], kind: Kind = "identity", name: str = "") -> Policy:
+def parse(document: Text, kind: Kind = "identity", name: str = "") -> Policy:
     """Read a policy document: JSON text, or the same as a mapping.
 
     ``kind`` is ``"identity"`` for a permission policy, ``"trust"`` for an
@@ -243,7 +258,9 @@ def _text(document: object) -> str:
 
 def _bodies(text: str, kind: Kind) -> list[object]:
     if kind == "identity" and len(text) > MAX_CHARACTERS:
-        raise PolicyError(f"It has {len(text)} characters; at most {MAX_CHARACTERS} are allowed.")
+        error = PolicyError(f"It has {len(text)} characters; at most {MAX_CHARACTERS} are allowed.")
+        error.too_long = True
+        raise error
     policy = _object(_json(text), "A policy", ("Version", "Statement"))
     version, bodies = policy.get("Version"), policy.get("Statement")
     if version != "1":
@@ -361,9 +378,6 @@ def _wrong(what: str, accepts: str, value: object) -> PolicyError:
     return PolicyError(f"{what} must be {accepts}; it is {found}.")
 
 
-Document = str | Mapping[str, Any] | Policy
-
-
 class _Access(NamedTuple):
     """What is asked for: an action on a resource or, of a trust policy, by a principal."""
 
@@ -391,12 +405,13 @@ def decide(
 ) -> Decision:
     """Decide one request by all the identity policies that apply to it, or by a single one.
 
+    A document is JSON text, a mapping, a pair of a name and one of these, or a parsed Policy;
     ``action`` is ``<service>:<operation>``, ``resource`` an ARN with the real account ID;
     ``context`` has the request's condition keys, every value a string. Raises PolicyError for a
     document that is no policy, ValueError for a request that cannot be.
     Rules: https://www.alibabacloud.com/help/en/ram/policy-elements
     """
-    several = [documents] if isinstance(documents, (str, Mapping, Policy)) else documents
+    several = [documents] if isinstance(documents, str | Mapping | Policy) else documents
     policies = [_read(one, "identity", f"policy {n}") for n, one in enumerate(several, 1)]
     if not _ARN.fullmatch(resource):
         raise ValueError(f"The resource {resource!r} must be an ARN, such as 'acs:oss:*:1:photos'.")
@@ -429,6 +444,7 @@ def both_must_allow(first: Decision, second: Decision) -> Decision:
 
 
 def _read(document: Document, kind: Kind, name: str) -> Policy:
+    name, document = document if isinstance(document, tuple) else (name, document)
     policy = document if isinstance(document, Policy) else parse(document, kind, name)
     if policy.kind != kind:
         raise PolicyError(f"It was read as kind {policy.kind!r}; kind {kind!r} is needed here.")
