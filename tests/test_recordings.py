@@ -89,7 +89,7 @@ def test_the_code_is_that_of_the_file_name(file: str) -> None:
 # The documentation masks a value's end by asterisks.
 KEY = re.compile(r"\b(LTAI|AKIA|STS\.|CAIS)[0-9A-Za-z+/]{14,}(?![0-9A-Za-z+/*])")
 ACCOUNT = re.compile(r"(?<![0-9])[0-9]{15,18}(?![0-9*])")
-WORD = re.compile(r"(?<![:/\w])[0-9A-Za-z+/=]{20,}(?![0-9A-Za-z+/=*])")
+WORD = re.compile(r"[0-9A-Za-z+/=]{20,}(?![0-9A-Za-z+/=*])")
 
 
 def bits_a_character(text: str) -> float:
@@ -102,7 +102,7 @@ def looks_secret(body: str) -> list[str]:
     kinds = (str.islower, str.isupper, str.isdigit)
     random = [
         word
-        for word in WORD.findall(body)
+        for word in WORD.findall(re.sub(r"https?://\S+", "", body))
         if bits_a_character(word) > 3.5 and all(any(map(kind, word)) for kind in kinds)
     ]
     return [match[0] for pattern in (KEY, ACCOUNT) for match in pattern.finditer(body)] + random
