@@ -46,9 +46,14 @@ def handle(account: Account, recordings: Recordings, request: Request, now: date
     instance = _asking(account, now)
     try:
         item, values = _answer(account, instance, request, now)
-        return _response(recordings.find("metadata", item), values, Decided("metadata", item))
     except ServiceError as error:
-        return _response(recordings.find("metadata", "", error.code), {}, error.decided)
+        return refuse(recordings, error)
+    return _response(recordings.find("metadata", item), values, Decided("metadata", item))
+
+
+def refuse(recordings: Recordings, error: ServiceError) -> Response:
+    """The answer that says ``error``."""
+    return _response(recordings.find("metadata", "", error.code), {}, error.decided)
 
 
 def _asking(account: Account, now: datetime) -> Instance:

@@ -131,20 +131,24 @@ class Service:
         self, account: Account, recordings: Recordings, request: Request, now: datetime
     ) -> Response:
         """Answer one request as the service would."""
-        parameters, action, code, values, decided = request.parameters, "", "", {}, None
+        action = ""
         try:
-            parameters = acs3_parameters(request) or parameters
+            parameters = acs3_parameters(request) or request.parameters
             action = parameters.get("Action", "")
             operation = self._operation(action, parameters)
             call = self._admit(account, request, parameters, now)
             decided = self._authorise(call, action, operation)
-            values = dict(operation.run(call))
+            values = operation.run(call)
         except ServiceError as error:
-            code, values = error.code, error.values
-            decided = error.decided or decided
-        recording = recordings.find(self.name, action, code)
-        values = {"HostId": request.host, **values}
-        return _answer(recording, values, parameters.get("Format", "XML"), decided)
+            return self.refuse(recordings, request, error, action)
+        return _answer(recordings.find(self.name, action), values, request, decided)
+
+    def refuse(
+        self, recordings: Recordings, request: Request, error: ServiceError, action: str = ""
+    ) -> Response:
+        """The answer that says ``error``."""
+        recording = recordings.find(self.name, action, error.code)
+        return _answer(recording, error.values, request, error.decided)
 
     def _operation(self, action: str, parameters: Mapping[str, str]) -> Operation:
         version = parameters.get("Version", self.version)
@@ -246,10 +250,14 @@ def _context(request: Request, now: datetime) -> dict[str, str]:
     }
 
 
-def _answer(recording: Recording, values: Values, media: str, decided: Decided | None) -> Response:
-    body = fill(recording, values)
+def _answer(
+    recording: Recording, values: Values, request: Request, decided: Decided | None
+) -> Response:
+    body = fill(recording, {"HostId": request.host, **values})
     headers = dict(recording.headers)
-    if media.upper() == "XML":
+    # The newer clients, which sign in headers, send no Format and read JSON.
+    default = "JSON" if "authorization" in request.headers else "XML"
+    if request.parameters.get("Format", default).upper() == "XML":
         root = "Error" if recording.code else f"{recording.operation}Response"
         body = '<?xml version="1.0" encoding="UTF-8"?>' + _xml(root, json.loads(body))
         headers["Content-Type"] = "text/xml;charset=utf-8"

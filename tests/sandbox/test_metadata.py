@@ -1,4 +1,4 @@
-"""The metadata address: paths, tokens, a credential's life, and how the official clients refresh."""
+"""The metadata address: paths, tokens, a credential's life, how the official clients refresh."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from aliyunsdkcore.auth.credentials import EcsRamRoleCredential, StsTokenCredent
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 
-from helpers.message import NotModelled
+from helpers.message import NotModelled, ServiceError
+from helpers.sandbox import metadata
 from helpers.sandbox.account import Instance, Role
 from helpers.sandbox.scenario import TRUST_POLICY
-from tests.sandbox.in_process import NOW, Stage, staged
+from tests.sandbox.in_process import NOW, RECORDINGS, Stage, staged
 
 ADDRESS = "http://100.100.100.200"
 CREDENTIALS = f"{ADDRESS}/latest/meta-data/ram/security-credentials/"
@@ -341,6 +342,18 @@ def test_outside_a_running_vpc_instance(stage: Stage, change: Any, message: str)
     change(stage)
     with pytest.raises(NotModelled, match=message):
         requests.get(CREDENTIALS)
+
+
+# Faults on request
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("Throttling", 429), ("InternalError", 500), ("ServiceUnavailable", 503)]
+)
+def test_answers_of_an_address_in_trouble(code: str, status: int) -> None:
+    answer = metadata.refuse(RECORDINGS, ServiceError(code))
+    assert answer.status == status
+    assert f"<h1>{status} - ".encode() in answer.body
 
 
 # The official clients

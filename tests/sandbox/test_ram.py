@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hmac
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -28,12 +30,14 @@ from aliyunsdkram.request.v20150501 import (
     ListRolesRequest,
 )
 
-from helpers.message import NotModelled
+from helpers.message import NotModelled, Request, ServiceError
+from helpers.sandbox import ram, sts
 from helpers.sandbox.access import Fault
 from helpers.sandbox.credentials import issue
-from helpers.sandbox.rpc import FAULT_CODES
+from helpers.sandbox.rpc import FAULT_CODES, Service
 from helpers.sandbox.scenario import READ_ONLY_POLICY, TRUST_POLICY, add_user
-from tests.sandbox.in_process import NOW, Stage
+from helpers.sandbox.signatures import acs3_string_to_sign
+from tests.sandbox.in_process import NOW, RECORDINGS, Stage
 
 ALLOW_ALL = json.dumps(
     {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -556,6 +560,55 @@ def test_xml_on_request(stage: Stage, client: AcsClient) -> None:
     assert "<IsTruncated>false</IsTruncated>" in answer.text
     refused = requests.get(signed_url(stage, media="XML", Action="GetRole", RoleName="none"))
     assert "<Error>" in refused.text and "<Code>EntityNotExist.Role</Code>" in refused.text
+
+
+@pytest.mark.parametrize("service", [ram.SERVICE, sts.SERVICE])
+@pytest.mark.parametrize(
+    ("code", "status"), [("Throttling", 400), ("InternalError", 500), ("ServiceUnavailable", 503)]
+)
+def test_answers_of_a_service_in_trouble(service: Service, code: str, status: int) -> None:
+    request = Request("GET", f"https://{service.name}.aliyuncs.com/?Format=JSON")
+    answer = service.refuse(RECORDINGS, request, ServiceError(code))
+    assert answer.status == status
+    assert json.loads(answer.body)["Code"] == code
+    assert json.loads(answer.body)["HostId"] == f"{service.name}.aliyuncs.com"
+
+
+# The newer clients' signature
+
+
+def acs3(secret: str, unsigned: str = "") -> Request:
+    headers = {
+        "host": "ram.aliyuncs.com",
+        "x-acs-action": "ListRoles",
+        "x-acs-version": "2015-05-01",
+        "x-acs-date": NOW.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "x-acs-signature-nonce": "d410180a5abf7fe235dd9b74aca91fc0",
+    }
+    names = ";".join(sorted(name for name in headers if name != unsigned))
+    request = Request("POST", "https://ram.aliyuncs.com/", headers)
+    text = acs3_string_to_sign(request, names)
+    signature = hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+    fields = f"Credential={{key}},SignedHeaders={names},Signature={signature}"
+    return replace(request, headers={**headers, "authorization": f"ACS3-HMAC-SHA256 {fields}"})
+
+
+@pytest.mark.parametrize(
+    ("secret", "unsigned", "status", "answer"),
+    [
+        ("", "", 200, '"IsTruncated":false'),
+        ("wrong", "", 400, '"Message":"Specified signature does not match our calculation."'),
+        ("", "x-acs-date", 400, '"Code":"IncompleteSignature"'),
+    ],
+)
+def test_a_signature_in_headers(
+    stage: Stage, secret: str, unsigned: str, status: int, answer: str
+) -> None:
+    request = acs3(secret or stage.root.secret, unsigned)
+    authorization = request.headers["authorization"].format(key=stage.root.access_key_id)
+    headers = {**request.headers, "authorization": authorization}
+    response = stage.answer(replace(request, headers=headers))
+    assert (response.status, answer in response.body.decode()) == (status, True)
 
 
 # What is not modelled
