@@ -44,10 +44,9 @@ class Check:
 
     def __call__(self, *answer: Any) -> Outcome:
         """Whether ``answer`` is right. Never raises."""
-        if any(map(_has_blank, answer)):
-            blanks = " and ".join(BLANKS)
-            return Outcome("Not attempted", f"Put your answer where {blanks} stand, and run again.")
         try:
+            if any(map(_has_blank, answer)):
+                return Outcome("Not attempted", f"Replace {BLANKS} by your answer and run again.")
             inspect.signature(self.exercise.verdict).bind(*answer)
             misconception = self.exercise.verdict(*answer)
         except Exception as error:

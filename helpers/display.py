@@ -71,7 +71,7 @@ def picture(drawn: drawing.Drawing) -> Shown:
     """
     title, text = escape(drawn.title), escape(drawn.text)
     html = (
-        f'<img alt="{title}. {text}" src="data:image/svg+xml,{quote(drawn.svg)}">'
+        f'<img alt="{title}. {text}" src="data:image/svg+xml,{quote(drawn.svg)}"/>'
         f"<details><summary>The same as text</summary><pre>{text}</pre></details>"
     )
     return Shown(html, f"{drawn.title}\n{drawn.text}")

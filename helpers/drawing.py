@@ -152,9 +152,10 @@ def gantt(title: str, bars: Sequence[Bar]) -> Drawing:
     overlaps = [(after.start, bar.end) for bar, after in pairwise(bars)]
     lines = [f"{bar.label}: from {duration(bar.start)} to {duration(bar.end)}" for bar in bars]
     lines += [_shared(start, end) for start, end in overlaps]
+    text = "\n".join(lines) or "Nothing to show."
     hours = -(-max((bar.end for bar in bars), default=60) // 60)
     bottom = 72 + 40 * len(bars)
-    canvas = _Canvas(760, bottom + 30, title, "\n".join(lines))
+    canvas = _Canvas(760, bottom + 30, title, text)
     _draw_hours(canvas, hours, bottom)
     for start, end in overlaps:
         _draw_overlap(canvas, _at(start, hours), _at(end, hours), bottom, duration(end - start))
@@ -163,7 +164,7 @@ def gantt(title: str, bars: Sequence[Bar]) -> Drawing:
         canvas.text(16, y + 17, bar.label, font_weight="bold")
         canvas.box(x, y, _at(bar.end, hours) - x, 26, fill=PALE_BLUE, stroke=BLUE, rx=4)
         canvas.text(x + 10, y + 17, f"valid for {duration(bar.end - bar.start)}", BLUE)
-    return Drawing(str(canvas), title, "\n".join(lines))
+    return Drawing(str(canvas), title, text)
 
 
 def _shared(start: int, end: int) -> str:
