@@ -95,9 +95,9 @@ def test_a_parameter_file_that_is_no_mapping_is_named(tmp_path: Path, text: str)
     [
         (
             ["-p", "role_nam", "Other"],
-            "No notebook has a parameter role_nam; did you mean role_name?",
+            "no parameter role_nam (did you mean role_name?)",
         ),
-        (["-p", "zzz", "1"], "No notebook has a parameter zzz; there are: mode, role_name."),
+        (["-p", "zzz", "1"], "no parameter zzz; there are mode, role_name."),
         (["-p", "mode", "dry"], "dry"),
         (["-p", "role_name", "no spaces"], "no spaces"),
         (["--only", "07"], "starts with '07'; there are: 01, 02."),
@@ -166,7 +166,9 @@ def test_replay_runs_the_others_when_one_fails(write: Any, tmp_path: Path) -> No
 LIVE = PARAMETERS.replace("replay", "live")
 
 
-@pytest.mark.parametrize(("cell", "parameters"), [(PARAMETERS, {"mode": "live"}), (LIVE, {})])
+@pytest.mark.parametrize(
+    ("cell", "parameters"), [(PARAMETERS, {"mode": "live"}), (LIVE, {})], ids=["given", "set"]
+)
 def test_live_runs_in_order_and_stops_at_the_first_failure(
     write: Any, tmp_path: Path, cell: str, parameters: dict[str, str]
 ) -> None:
