@@ -249,7 +249,7 @@ def _text(document: object) -> str:
     if isinstance(document, str):
         return document
     if not isinstance(document, Mapping):
-        raise PolicyError(f"It must be JSON text or a mapping, not a {type(document).__name__}.")
+        raise PolicyError(f"It must be JSON text or a mapping, not {type(document).__name__}.")
     try:
         return json.dumps(dict(document), ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
@@ -331,7 +331,7 @@ def _conditions(block: object) -> Iterator[Condition]:
     for name, keys in _object(block, "Condition").items():
         operator = _operator(name)
         for key, wanted in _object(keys, name).items():
-            values = _strings(wanted, f"{name} {key}", operator.accepts, operator.reads)
+            values = _strings(wanted, f"{name} {_show(key)}", operator.accepts, operator.reads)
             yield Condition(name, key, values)
 
 
@@ -366,7 +366,7 @@ def _strings(
     for one in values:
         if isinstance(one, str) and "${" in one:
             raise UnsupportedPolicy(
-                f"RAM has no variables and takes {_show(one)} as literal characters; write it out."
+                f"RAM has no variables and takes {_show(one)} as literal characters; give a value."
             )
         if not isinstance(one, str) or not accepted(one):
             raise _wrong(what, f"{accepts}, or a list of such", one)
@@ -500,7 +500,8 @@ def _near_miss(judged: Sequence[_Judged], access: _Access) -> str:
         return f"{found}, and what nothing allows is denied."
     misses = min(one.misses for one in allows)
     explain = _EXPLANATIONS[misses.index(True)]
-    return explain([one for one in allows if one.misses == misses], access)
+    sentence = explain([one for one in allows if one.misses == misses], access)
+    return " ".join(sentence.splitlines())  # an object's name can have line breaks
 
 
 def _other_service(nearest: Sequence[_Judged], access: _Access) -> str:
