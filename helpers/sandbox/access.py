@@ -114,8 +114,17 @@ def authorise(
     """
     if principal.kind == "Account":
         return Decision.of_the_account()
-    if principal.session_policy:
-        narrowed = decide([("session policy", principal.session_policy)], action, resource, context)
-        if not narrowed.allowed:
-            return narrowed
+    if refusal := session_refusal(principal, action, resource, context):
+        return refusal
     return decide(principal.documents, action, resource, context)
+
+
+def session_refusal(
+    principal: Principal, action: str, resource: str, context: Mapping[str, str]
+) -> Decision | None:
+    """What the session policy says, if there is one and it does not allow: it ends the decision."""
+    if not principal.session_policy:
+        return None
+    documents = [("session policy", principal.session_policy)]
+    decision = decide(documents, action, resource, context)
+    return None if decision.allowed else decision

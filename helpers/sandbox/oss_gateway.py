@@ -189,7 +189,7 @@ def handle(account: Account, recordings: Recordings, request: Request, now: date
     Raises NotModelled for an operation, a parameter or a header that has no model here.
     """
     call = _call(account, request, now)
-    name, decided = COMMON, None
+    name = COMMON
     try:
         _check_address(call)
         operation = _operation(call)
@@ -200,8 +200,7 @@ def handle(account: Account, recordings: Recordings, request: Request, now: date
         decided = _authorise(call, operation)
         answer = operation.run(call)
     except ServiceError as error:
-        recording = recordings.find("oss", name, error.code)
-        return _refusal(recording, call, error, error.decided or decided)
+        return refuse(recordings, request, now, error, name)
     return _success(recordings.find("oss", name, answer.code), call, answer, decided)
 
 
@@ -317,22 +316,22 @@ def _authorise(call: Call, operation: Operation) -> Decided:
             if call.key
             else {},
         )
-    explanation = "needs no permission"
+    reason = "needs no permission"
     for action, resource in operation.permissions(call):
-        explanation = _permitted(call, call.principal, action, resource)
-    return Decided("policy", explanation)
+        reason = _permitted(call, call.principal, action, resource)
+    return Decided("policy", reason)
 
 
 def _permitted(call: Call, principal: Principal, action: str, resource: str) -> str:
     asked = (principal, action, resource, call.context)
     if refusal := session_refusal(*asked):
-        raise ServiceError("AccessDenied.SessionPolicy", Decided("policy", refusal.explanation))
+        raise ServiceError("AccessDenied.SessionPolicy", Decided("policy", refusal.reason))
     decision = authorise(*asked)
     if decision.allowed:
-        return decision.explanation
+        return decision.reason
     raise ServiceError(
         f"AccessDenied.{decision.effect}",
-        Decided("policy", decision.explanation),
+        Decided("policy", decision.reason),
         AuthPrincipalOwnerId=call.account.account_id,
         AuthPrincipalType=PRINCIPAL_TYPES[principal.kind],
         AuthPrincipalDisplayName=principal.principal_id,
@@ -342,35 +341,37 @@ def _permitted(call: Call, principal: Principal, action: str, resource: str) -> 
     )
 
 
-def _success(recording: Recording, call: Call, answer: Answer, decided: Decided | None) -> Response:
-    body = answer.body
-    if body is None:
-        body = fill(recording, answer.values).encode()
-    length = {"Content-Length": str(len(body)), **({} if body else {"Content-Type": None})}
-    headers = _headers(recording, call, {**length, **answer.headers})
+def _success(recording: Recording, call: Call, answer: Answer, decided: Decided) -> Response:
+    body = fill(recording, answer.values).encode() if answer.body is None else answer.body
+    own: dict[str, str | None] = {"Content-Length": str(len(body))}
+    if not body:
+        own["Content-Type"] = None
+    headers = _headers(recording, call.now, {**own, **answer.headers})
     return Response(recording.status, headers, body, decided)
 
 
-def _refusal(
-    recording: Recording, call: Call, error: ServiceError, decided: Decided | None
+def refuse(
+    recordings: Recordings, request: Request, now: datetime, error: ServiceError, name: str = COMMON
 ) -> Response:
-    values = {"HostId": call.request.host, **error.values}
+    """The answer that says ``error``; ``name`` is the operation's, where one was recognised."""
+    recording = recordings.find("oss", name, error.code)
+    values = {"HostId": request.host, **error.values}
     if "EC" in values:
         ec = values["EC"]
         values["RecommendDoc"] = ec and f"https://api.aliyun.com/troubleshoot?q={ec}"
     text = fill(recording, values)
     root, body = ElementTree.fromstring(text), text.encode()
     own = {"Content-Length": str(len(body)), "x-oss-request-id": root.findtext("RequestId")}
-    headers = _headers(recording, call, {**own, "x-oss-ec": root.findtext("EC")})
-    if call.request.method == "HEAD":
+    headers = _headers(recording, now, {**own, "x-oss-ec": root.findtext("EC")})
+    if request.method == "HEAD":
         headers["x-oss-err"] = base64.b64encode(body).decode()
         body = b""
-    return Response(recording.status, headers, body, decided)
+    return Response(recording.status, headers, body, error.decided)
 
 
-def _headers(recording: Recording, call: Call, own: Mapping[str, str | None]) -> dict[str, str]:
+def _headers(recording: Recording, now: datetime, own: Mapping[str, str | None]) -> dict[str, str]:
     """The recording's headers in their order, with this answer's values; None leaves one out."""
-    filled = {**recording.headers, "Date": date_text(call.now), **own}
+    filled = {**recording.headers, "Date": date_text(now), **own}
     return {name: value for name, value in filled.items() if value is not None}
 
 
