@@ -15,7 +15,7 @@ from ipaddress import IPv4Network
 
 from ..message import Decided, ServiceError
 from ..policy import PolicyError, parse
-from .rpc import Call
+from .rpc import Call, whole_number
 
 Rules = Mapping[str, tuple[str, str]]
 
@@ -98,10 +98,10 @@ def true(call: Call, name: str) -> bool:
 
 def number(call: Call, name: str, default: int, largest: int) -> int:
     """A parameter from 1 to ``largest``."""
-    text = call[name] or str(default)
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= largest:
-        raise invalid(name, f"must be 1 to {largest}")
-    return int(text)
+    found = whole_number(call, name, default)
+    if not 1 <= found <= largest:
+        raise invalid(name, f"is {found} and must be 1 to {largest}")
+    return found
 
 
 def instance_ids(call: Call) -> list[str]:
