@@ -109,6 +109,8 @@ def sequence(trace: Iterable[Exchange]) -> Shown:
 def _ends(exchange: Exchange) -> tuple[str, str, str, bool]:
     """Service, operation, answer, and whether that is a refusal."""
     service, operation = describe(exchange.request)
+    if service == "metadata":
+        operation = f"{exchange.request.method} {'/'.join(exchange.request.path.split('/')[-2:])}"
     service = "Metadata" if service == "metadata" else service.upper()
     if exchange.response is None:
         return service, operation, mask_text(f"nothing: {exchange.error}"), True
@@ -119,7 +121,7 @@ def _ends(exchange: Exchange) -> tuple[str, str, str, bool]:
 
 def _decided(exchange: Exchange) -> str:
     decided = exchange.response.decided if exchange.response else None
-    return mask_text(f"{decided.check}: {decided.reason}".removesuffix(": ")) if decided else ""
+    return f"{decided.check}: {mask_text(decided.reason)}".removesuffix(": ") if decided else ""
 
 
 def signed_request(exchange: Exchange) -> Shown:
@@ -194,7 +196,7 @@ def _minutes(start: datetime, end: datetime) -> int:
     return round((end - start).total_seconds() / 60)
 
 
-def ledger(entries: Iterable[Any]) -> Shown:
+def show_ledger(entries: Iterable[Any]) -> Shown:
     """What was created: in which region, and whether it was removed or still bills."""
     rows = [(e.resource, e.id, e.region, _state(e)) for e in entries]
     return table("Created in this run", ("Resource", "Id", "Region", "State"), rows)

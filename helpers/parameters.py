@@ -155,7 +155,7 @@ RULES: Mapping[str, Rule] = {
         "1 to 128 letters, digits and hyphens",
         _hyphenated("A-Za-z0-9", 128),
     ),
-    "method": one_of("attach", "create"),
+    "method": one_of("attach", "create", "both"),
     "instance_id": _identifier("i", "an instance"),
     "v_switch_id": _identifier("vsw", "a vSwitch"),
     "security_group_id": _identifier("sg", "a security group"),

@@ -47,11 +47,13 @@ def handle(account: Account, recordings: Recordings, request: Request, now: date
     try:
         item, values = _answer(account, instance, request, now)
     except ServiceError as error:
-        return refuse(recordings, error)
+        return refuse(recordings, request, now, error)
     return _response(recordings.find("metadata", item), values, Decided("metadata", item))
 
 
-def refuse(recordings: Recordings, error: ServiceError) -> Response:
+def refuse(
+    recordings: Recordings, request: Request, now: datetime, error: ServiceError
+) -> Response:
     """The answer that says ``error``."""
     return _response(recordings.find("metadata", "", error.code), {}, error.decided)
 

@@ -140,11 +140,16 @@ class Service:
             decided = self._authorise(call, action, operation)
             values = operation.run(call)
         except ServiceError as error:
-            return self.refuse(recordings, request, error, action)
+            return self.refuse(recordings, request, now, error, action)
         return _answer(recordings.find(self.name, action), values, request, decided)
 
     def refuse(
-        self, recordings: Recordings, request: Request, error: ServiceError, action: str = ""
+        self,
+        recordings: Recordings,
+        request: Request,
+        now: datetime,
+        error: ServiceError,
+        action: str = "",
     ) -> Response:
         """The answer that says ``error``."""
         recording = recordings.find(self.name, action, error.code)

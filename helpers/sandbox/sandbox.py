@@ -7,8 +7,9 @@ time is an argument. So the same object answers in a kernel, behind a server and
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from ..message import NotModelled, Request, Response
+from ..message import Decided, NotModelled, Request, Response, ServiceError
 from ..recordings import Recordings
 from . import ecs, metadata, oss, ram, sts
 from .account import Account
@@ -32,14 +33,23 @@ class Sandbox:
 
         Raises NotModelled for a host, an operation or a parameter that has no model here.
         """
-        host = request.host
-        for service in RPC_SERVICES:
-            if service.hosts.fullmatch(host):
-                return service.handle(self.account, self.recordings, request, now)
-        for module in (metadata, oss):
-            if module.HOSTS.fullmatch(host):
-                return module.handle(self.account, self.recordings, request, now)
-        raise NotModelled(
-            f"{request.method} {host} is not served in replay, which serves {SERVED}. "
-            'mode="live" would send it.'
-        )
+        return _service(request).handle(self.account, self.recordings, request, now)
+
+    def refuse(self, request: Request, now: datetime, code: str) -> Response:
+        """The refusal ``code`` of the service that ``request`` addresses, whatever the state."""
+        error = ServiceError(code, Decided("fault", "asked for"))
+        return _service(request).refuse(self.recordings, request, now, error)
+
+
+def _service(request: Request) -> Any:
+    """What answers for the request's host: an RPC service, or one of the two modules."""
+    for service in RPC_SERVICES:
+        if service.hosts.fullmatch(request.host):
+            return service
+    for module in (metadata, oss):
+        if module.HOSTS.fullmatch(request.host):
+            return module
+    raise NotModelled(
+        f"{request.method} {request.host} is not served in replay, which serves {SERVED}. "
+        'mode="live" would send it.'
+    )

@@ -7,9 +7,12 @@ it to the instance. No file passes from one notebook to the next: each starts fr
 from __future__ import annotations
 
 import json
+import re
 import string
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from .account import (
     AccessKey,
@@ -58,10 +61,23 @@ class Names:
     role_name: str = "EcsRamRoleTest"
     policy_name: str = "EcsRamRolePolicyTest"
     instance_id: str = "i-bXXXXXXXX"
+    image_id: str = "centos_7_03_64_40G_alibase_20170503.vhd"
+    instance_type: str = "ecs.g6.large"
     v_switch_id: str = "vsw-bp1ygryo03m39xhsy****"
     security_group_id: str = "sg-bp67acfmxazb4p****"
     bucket_name: str = "ramroletest"
-    bucket_region_id: str = "cn-hangzhou"
+    endpoint: str = "oss-cn-hangzhou.aliyuncs.com"
+
+    @property
+    def bucket_region_id(self) -> str:
+        """The bucket is where its endpoint is."""
+        return re.sub(r"^oss-|(-internal)?\.aliyuncs\.com$", "", self.endpoint)
+
+
+def names_from(parameters: Mapping[str, Any]) -> Names:
+    """The names among a notebook's parameters; documented ones for those it does not have."""
+    known = {field.name for field in fields(Names)}
+    return Names(**{name: value for name, value in parameters.items() if name in known})
 
 
 def account_before(step: int, names: Names, now: datetime) -> Account:
@@ -101,16 +117,25 @@ def _add_network(account: Account, names: Names) -> None:
         "CidrBlock": "192.168.0.0/24",
     }
     account.security_groups[names.security_group_id] = []
+    account.images.add(names.image_id)
 
 
 def _add_instances(account: Account, names: Names, created: datetime) -> None:
-    for instance_id, network_type in (
-        (names.instance_id, "vpc"),
-        (CLASSIC_INSTANCE_ID, "classic"),
-    ):
-        account.instances[instance_id] = Instance(
-            instance_id, names.region_id, created, network_type=network_type
-        )
+    in_vpc = {
+        "ImageId": names.image_id,
+        "InstanceType": names.instance_type,
+        "InstanceName": names.instance_id,
+        "HostName": f"iZ{names.instance_id[2:]}Z",
+        "VSwitchId": names.v_switch_id,
+        "SecurityGroupId": names.security_group_id,
+        "PrivateIpAddress": "192.168.0.10",
+    }
+    account.instances[names.instance_id] = Instance(
+        names.instance_id, names.region_id, created, attributes=in_vpc
+    )
+    account.instances[CLASSIC_INSTANCE_ID] = Instance(
+        CLASSIC_INSTANCE_ID, names.region_id, created, network_type="classic"
+    )
 
 
 def _add_buckets(account: Account, names: Names, created: datetime) -> None:

@@ -1,0 +1,164 @@
+"""``connect``: one call that decides where a notebook's requests go.
+
+In replay a stand-in answers them. This module seeds its account for the step, intercepts the HTTP
+libraries and closes the network; whatever it opens, ``close`` undoes. The cells stay the same in
+each mode: they get a credential, a trace of what was sent, and a ledger of what was created.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .clock import Clock
+from .environment import check_environment
+from .faults import Faults
+from .ledger import Ledger
+from .message import Request, Response
+from .parameters import OneSentence, check_all, check_names, injected_names
+from .trace import Trace
+from .transport import Interceptor, SendOn
+
+STEPS = (1, 2, 3, 4)
+_current: list[Session] = []
+
+
+class ReplayOnly(OneSentence):
+    """What only the stand-in can do: make a RAM user on the spot, move the clock."""
+
+
+class Session:
+    """Where this notebook's requests go, and what is known about them.
+
+    ``credential`` signs as the account's administrator. ``trace`` holds the exchanges so far,
+    masked, ``ledger`` what was created. ``clock`` and ``faults`` are for replay.
+    """
+
+    def __init__(self, mode: str, step: int) -> None:
+        self.mode = mode
+        self.step = step
+        self.credential: Any = None
+        self.trace = Trace()
+        self.clock = Clock()
+        self.ledger = Ledger()
+        self.faults: Faults
+        self._sandbox: Any = None
+        self._interceptor: Interceptor
+
+    def sign_in_as(self, user_name: str, policies: Sequence[Mapping[str, Any]]) -> Any:
+        """The credential of a new RAM user that has these policies and no other rights.
+
+        Raises ReplayOnly in live mode, PolicyError for a document that is no policy.
+        """
+        self._only_in_replay("sign_in_as makes a RAM user")
+        from .policy import parse
+        from .sandbox.scenario import add_user
+
+        documents = {
+            f"{user_name}-{number}": json.dumps(policy) for number, policy in enumerate(policies, 1)
+        }
+        for name, document in documents.items():
+            parse(document, name=name)
+        return _credential(add_user(self._sandbox.account, user_name, documents))
+
+    def wait_until(
+        self, status: Callable[[], str | None], wanted: str, seconds: float = 300
+    ) -> str | None:
+        """Ask ``status()`` until it is ``wanted`` or None (gone), and return it.
+
+        Raises TimeoutError after ``seconds``. In replay nothing sleeps: the clock moves on.
+        """
+        end = self.clock.now().timestamp() + seconds
+        while (found := status()) not in (wanted, None):
+            if self.clock.now().timestamp() >= end:
+                raise TimeoutError(f"still {found} after {seconds:g} s, not {wanted}")
+            self._pause(5)
+        return found
+
+    def close(self) -> None:
+        """Undo what ``connect`` did to this process: HTTP, network, clock. Can be called twice."""
+        self._interceptor.close()
+        self.clock.reset()
+        if self in _current:
+            _current.remove(self)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = (
+            "answered on this machine, nothing leaves it"
+            if self.mode == "replay"
+            else "sent to your account"
+        )
+        return f"Connected for step {self.step} in {self.mode} mode: requests are {where}."
+
+    def _pause(self, seconds: float) -> None:
+        if self.mode == "replay":
+            self.clock.advance(seconds=seconds)
+        else:
+            time.sleep(seconds)
+
+    def _only_in_replay(self, what: str) -> None:
+        if self.mode != "replay":
+            raise ReplayOnly(f"{what}, which {self.mode} mode does not do in your account.")
+
+
+def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
+    """Check the parameters, then decide where this process's requests go from now on.
+
+    ``step`` is the notebook's number, 1 to 4: in replay the account is in the state that the
+    earlier ones leave, for the names in ``parameters``. ``mode`` is ``"replay"``, ``"live"`` or
+    ``"record"``. Calling it again starts over. Raises ParameterError with one sentence.
+    """
+    check_environment()
+    given = {"mode": mode, **parameters}
+    check_all(given)
+    check_names(_injected(), given)
+    for session in list(_current):
+        session.close()
+    session = Session(mode, step)
+    _replay(session, parameters)
+    _current.append(session)
+    return session
+
+
+def _injected() -> set[str]:
+    """Names that papermill injected into this kernel: a misspelt one is only a warning to it."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return injected_names(shell.user_ns) if shell else set()
+
+
+def _replay(session: Session, parameters: Mapping[str, Any]) -> None:
+    from .recordings import load
+    from .sandbox.sandbox import Sandbox
+    from .sandbox.scenario import account_before, names_from
+
+    account = account_before(session.step, names_from(parameters), session.clock.now())
+    sandbox = session._sandbox = Sandbox(account, load())
+    session.credential = _credential(next(iter(account.access_keys.values())))
+
+    def exchange(request: Request, send_on: SendOn) -> Response:
+        session.ledger.before(request)
+        response = sandbox.handle(request, session.clock.now())
+        session.ledger.after(request, response)
+        return response
+
+    session.faults = Faults(
+        lambda request, code: sandbox.refuse(request, session.clock.now(), code)
+    )
+    session._interceptor = Interceptor(exchange, session.trace, session.faults, offline=True)
+    session._interceptor.install()
+
+
+def _credential(key: Any) -> Any:
+    from aliyunsdkcore.auth.credentials import AccessKeyCredential
+
+    return AccessKeyCredential(key.access_key_id, key.secret)
