@@ -17,11 +17,10 @@ from aliyunsdkcore.auth.credentials import EcsRamRoleCredential, StsTokenCredent
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 
-from helpers.message import NotModelled, ServiceError
-from helpers.sandbox import metadata
+from helpers.message import NotModelled, Request
 from helpers.sandbox.account import Instance, Role
 from helpers.sandbox.scenario import TRUST_POLICY
-from tests.sandbox.in_process import NOW, RECORDINGS, Stage, staged
+from tests.sandbox.in_process import NOW, Stage, staged
 
 ADDRESS = "http://100.100.100.200"
 CREDENTIALS = f"{ADDRESS}/latest/meta-data/ram/security-credentials/"
@@ -34,16 +33,8 @@ INSTANCE = "i-bXXXXXXXX"
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """On the instance, with the role attached and everything known that an instance has."""
+    """On the instance, with the role attached."""
     with staged(step=3) as stage:
-        instance = stage.account.instances[INSTANCE]
-        instance.attributes |= {
-            "HostName": "web-1",
-            "ImageId": "centos_7_03_64_40G_alibase_20170503.vhd",
-            "InstanceType": "ecs.g6.large",
-            "PrivateIpAddress": "192.168.0.10",
-            "VSwitchId": next(iter(stage.account.v_switches)),
-        }
         yield stage
 
 
@@ -259,7 +250,7 @@ def test_methods_that_a_path_lacks(stage: Stage, method: str, path: str) -> None
 @pytest.mark.parametrize(
     ("item", "text"),
     [
-        ("hostname", "web-1"),
+        ("hostname", "iZbXXXXXXXXZ"),
         ("image-id", "centos_7_03_64_40G_alibase_20170503.vhd"),
         ("instance-id", INSTANCE),
         ("instance/instance-type", "ecs.g6.large"),
@@ -350,8 +341,8 @@ def test_outside_a_running_vpc_instance(stage: Stage, change: Any, message: str)
 @pytest.mark.parametrize(
     ("code", "status"), [("Throttling", 429), ("InternalError", 500), ("ServiceUnavailable", 503)]
 )
-def test_answers_of_an_address_in_trouble(code: str, status: int) -> None:
-    answer = metadata.refuse(RECORDINGS, ServiceError(code))
+def test_answers_of_an_address_in_trouble(stage: Stage, code: str, status: int) -> None:
+    answer = stage.sandbox.refuse(Request("GET", CREDENTIALS), NOW, code)
     assert answer.status == status
     assert f"<h1>{status} - ".encode() in answer.body
 
