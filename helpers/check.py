@@ -18,19 +18,19 @@ from .display import Shown
 from .exercises import BLANKS, EXERCISES, Exercise
 from .masking import mask_text
 
-_COLOURS = {"Correct": "success", "Not yet": "warning", "Not attempted": "info", "Hint": "info"}
+# Of the bar beside the words; the words keep the theme's own colours, to be read in each of them.
+_COLOURS = {"Correct": "#1a7f37", "Not yet": "#bf8700"}
 
 
 class Outcome(Shown):
-    """``state`` in one word or two, and the sentence that goes with it."""
+    """``state`` in a few words, and the sentence that goes with it."""
 
     def __init__(self, state: str, sentence: str, misconception: str = "") -> None:
         self.state = state
         self.misconception = misconception
-        colour = _COLOURS[state.partition(" ")[0] if state.startswith("Hint") else state]
+        style = f"border-left:6px solid {_COLOURS.get(state, '#0969da')};padding:4px 12px"
         super().__init__(
-            f'<div class="alert alert-block alert-{colour}"><strong>{state}.</strong> '
-            f"{escape(sentence)}</div>",
+            f'<p style="{style}"><strong>{state}.</strong> {escape(sentence)}</p>',
             f"{state}. {sentence}",
         )
 

@@ -151,7 +151,7 @@ def explain(error: BaseException, trace: Iterable[Exchange] = ()) -> None:
     rows = [(name, fact or fields.get(name)) for name, fact in facts.items()]
     rows.append(("Decided by", _decided(answered[-1]) if answered else ""))
     shown = [(name, mask_text(str(fact or "not given"))) for name, fact in rows]
-    display(table(type(error).__name__, ("Part", "What it says"), shown))
+    display(table(type(error).__name__, ("Part", "What it says"), shown))  # type: ignore[no-untyped-call]
 
 
 def what_if(documents: Document | Iterable[Document], calls: Iterable[Sequence[Any]]) -> Shown:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 INK, QUIET, PAPER, LINE = "#1f2328", "#59636e", "#ffffff", "#d1d9e0"
@@ -81,20 +81,20 @@ class _Canvas:
     def __str__(self) -> str:
         return ElementTree.tostring(self._svg, encoding="unicode") + "\n"
 
-    def add(self, tag: str, text: str = "", **attributes: object) -> None:
+    def add(self, tag: str, text: str = "", **attributes: Any) -> None:
         named = {name.replace("_", "-"): str(value) for name, value in attributes.items()}
         ElementTree.SubElement(self._svg, tag, named).text = text
 
-    def box(self, x: int, y: int, width: int, height: int, **attributes: object) -> None:
+    def box(self, x: int, y: int, width: int, height: int, **attributes: Any) -> None:
         self.add("rect", x=x, y=y, width=width, height=height, **attributes)
 
-    def text(self, x: int, y: int, text: str, fill: str = INK, **attributes: object) -> None:
+    def text(self, x: int, y: int, text: str, fill: str = INK, **attributes: Any) -> None:
         self.add("text", _printable(text), x=x, y=y, fill=fill, **attributes)
 
-    def line(self, x1: int, y1: int, x2: int, y2: int, stroke: str, **attributes: object) -> None:
+    def line(self, x1: int, y1: int, x2: int, y2: int, stroke: str, **attributes: Any) -> None:
         self.add("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, **attributes)
 
-    def arrow(self, x1: int, x2: int, y: int, stroke: str, **attributes: object) -> None:
+    def arrow(self, x1: int, x2: int, y: int, stroke: str, **attributes: Any) -> None:
         """A horizontal arrow. Its head is a shape, since an SVG marker would need an id."""
         back = 8 if x2 < x1 else -8
         self.line(x1, y, x2 + back // 2, y, stroke, stroke_width=2, **attributes)
@@ -109,7 +109,7 @@ def _printable(text: str) -> str:
 def _shortened(label: str) -> str:
     """A long label keeps its verb and its end, as a path says most at its end."""
     verb, _, rest = label.partition(" ")
-    return label if len(label) <= 46 else f"{verb} … {rest[-(42 - len(verb)) :]}"
+    return label if len(label) <= 56 else f"{verb} … {rest[-(52 - len(verb)) :]}"
 
 
 def sequence(messages: Sequence[Message]) -> Drawing:

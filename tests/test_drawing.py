@@ -117,7 +117,7 @@ def test_a_long_path_keeps_its_end_and_the_words_are_complete() -> None:
     path = "GET /latest/meta-data/ram/security-credentials/EcsRamRoleTest"
     drawn = drawing.sequence([Message("1", "Metadata", path, "200")])
     label = next(word for word in words(drawn.svg) if word.startswith("GET"))
-    assert label.endswith("ram/security-credentials/EcsRamRoleTest") and len(label) <= 46
+    assert label.endswith("ram/security-credentials/EcsRamRoleTest") and len(label) <= 56
     assert path in drawn.text
 
 
