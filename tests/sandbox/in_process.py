@@ -1,7 +1,6 @@
 """A stage for tests: one account behind the stand-in, real clients in this process, a still clock.
 
-What the clients send is caught at the classes that send it. Time stands at ``NOW`` until a test
-moves it, for the clients and the stand-in alike.
+Time stands at ``NOW`` until a test moves it, for the clients and the stand-in alike.
 """
 
 from __future__ import annotations
@@ -9,24 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from email.message import Message
-from io import BytesIO
 from typing import Any
-from unittest.mock import patch
-from urllib.request import AbstractHTTPHandler
-from urllib.response import addinfourl
 
-import requests
 import time_machine
-from aliyunsdkcore.vendored import requests as vendored
-from aliyunsdkcore.vendored.requests.packages import urllib3 as vendored_urllib3
-from urllib3 import HTTPResponse
 
 from helpers.message import Request, Response
 from helpers.recordings import load
 from helpers.sandbox.account import AccessKey
 from helpers.sandbox.sandbox import Sandbox
 from helpers.sandbox.scenario import Names, account_before
+from helpers.trace import Trace
+from helpers.transport import Interceptor
 
 NOW = datetime(2026, 1, 15, 8, 0, 0, tzinfo=timezone.utc)
 RECORDINGS = load()
@@ -58,38 +50,5 @@ class Stage:
 def staged(step: int) -> Iterator[Stage]:
     with time_machine.travel(NOW, tick=False) as clock:
         stage = Stage(step, clock)
-
-        def send(adapter: Any, request: Any, **_: Any) -> Any:
-            body = request.body or b""
-            sent = Request(
-                request.method,
-                request.url,
-                dict(request.headers),
-                body.encode() if isinstance(body, str) else body,
-            )
-            answer = stage.answer(sent)
-            is_vendored = isinstance(adapter, vendored.adapters.HTTPAdapter)
-            kind: Any = vendored_urllib3.response.HTTPResponse if is_vendored else HTTPResponse
-            raw = kind(
-                BytesIO(answer.body), dict(answer.headers), answer.status, preload_content=False
-            )
-            return adapter.build_response(request, raw)
-
-        def do_open(handler: Any, http_class: Any, request: Any, **_: Any) -> Any:
-            sent = Request(request.get_method(), request.full_url, dict(request.header_items()))
-            answer = stage.answer(sent)
-            headers = Message()
-            for name, value in answer.headers.items():
-                headers[name] = value
-            response: Any = addinfourl(
-                BytesIO(answer.body), headers, request.full_url, answer.status
-            )
-            response.msg = ""
-            return response
-
-        with (
-            patch.object(requests.adapters.HTTPAdapter, "send", send),
-            patch.object(vendored.adapters.HTTPAdapter, "send", send),
-            patch.object(AbstractHTTPHandler, "do_open", do_open),
-        ):
+        with Interceptor(lambda request, _: stage.answer(request), Trace(), offline=True):
             yield stage
