@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,30 @@ class Request:
         object.__setattr__(self, "headers", MappingProxyType(headers))
 
     @cached_property
+    def _address(self) -> SplitResult:
+        try:
+            return urlsplit(self.url)
+        except ValueError:  # brackets that hold no IPv6 address: nothing is there
+            return urlsplit("")
+
+    @cached_property
     def host(self) -> str:
-        """The host name without a port: the ``Host`` header's if there is one, else the URL's."""
-        named = self.headers.get("host") or urlsplit(self.url).netloc
-        return named.rpartition("@")[2].partition(":")[0].lower()
+        """The host name that the URL has; a header ``Host`` only says what the client signed."""
+        return self._address.hostname or ""
 
     @cached_property
     def scheme(self) -> str:
-        return urlsplit(self.url).scheme
+        return self._address.scheme
 
     @cached_property
     def path(self) -> str:
         """The path, percent-decoded."""
-        return unquote(urlsplit(self.url).path)
+        return unquote(self._address.path)
 
     @cached_property
     def query(self) -> tuple[tuple[str, str], ...]:
         """The query's pairs in the order they were sent, decoded, empty values kept."""
-        return tuple(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
+        return tuple(parse_qsl(self._address.query, keep_blank_values=True))
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
