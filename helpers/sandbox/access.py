@@ -86,12 +86,14 @@ def _role_session(
     role = account.roles.get(credential.role_name)
     if role is None or role.role_id != credential.role_id or _detached(account, credential):
         raise KeyRefused(Fault.ROLE_GONE)
-    session = f"{role.name}/{credential.session_name}"
+    session = credential.session_name
     return Principal(
         "AssumedRoleUser",
-        session,
-        f"{role.role_id}:{credential.session_name}",
-        f"acs:ram::{account.account_id}:assumed-role/{session}".lower(),
+        f"{role.name}/{session}",
+        f"{role.role_id}:{session}",
+        # STS writes a role's name in lower case here:
+        # https://github.com/aliyun/terraform-provider-alicloud/issues/149
+        f"acs:ram::{account.account_id}:assumed-role/{role.name.lower()}/{session}",
         credential.secret,
         tuple(account.documents_of(role)),
         credential.session_policy,

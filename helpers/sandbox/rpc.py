@@ -260,8 +260,9 @@ def _answer(
 ) -> Response:
     body = fill(recording, {"HostId": request.host, **values})
     headers = dict(recording.headers)
-    # The newer clients, which sign in headers, send no Format and read JSON.
-    default = "JSON" if "authorization" in request.headers else "XML"
+    # STS prefers JSON, and so do the newer clients, which sign in headers and send no Format.
+    json_by_default = recording.service == "sts" or "authorization" in request.headers
+    default = "JSON" if json_by_default else "XML"
     if request.parameters.get("Format", default).upper() == "XML":
         root = "Error" if recording.code else f"{recording.operation}Response"
         body = '<?xml version="1.0" encoding="UTF-8"?>' + _xml(root, json.loads(body))

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import oss2
 import pytest
@@ -16,6 +17,8 @@ from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.auth.credentials import EcsRamRoleCredential, StsTokenCredential
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers.message import NotModelled, Request
 from helpers.sandbox.account import Instance, Role
@@ -345,6 +348,37 @@ def test_answers_of_an_address_in_trouble(stage: Stage, code: str, status: int) 
     answer = stage.sandbox.refuse(Request("GET", CREDENTIALS), NOW, code)
     assert answer.status == status
     assert f"<h1>{status} - ".encode() in answer.body
+
+
+# Whatever is sent
+
+NAMES = [
+    "latest",
+    "2016-01-01",
+    "meta-data",
+    "ram",
+    "security-credentials",
+    ROLE,
+    "api",
+    "token",
+    "",
+]
+SEGMENTS = st.sampled_from([*NAMES, "", "instance-id", "instance", "dynamic", "%0A", "..", "*"])
+PATHS = st.lists(SEGMENTS | st.text(max_size=8).map(quote), max_size=6).map("/".join)
+HEADERS = st.dictionaries(st.sampled_from([TTL, HEADER, "X-Forwarded-For"]), st.text(max_size=8))
+
+
+@given(st.sampled_from(["GET", "PUT", "HEAD", "POST"]), PATHS, HEADERS)
+@settings(max_examples=300)
+def test_any_request_has_an_answer(method: str, path: str, headers: dict[str, str]) -> None:
+    with staged(step=3) as stage:
+        try:
+            answer = stage.answer(Request(method, f"{ADDRESS}/{path}", headers))
+        except NotModelled as missing:
+            assert "not modelled here" in str(missing)
+        else:
+            assert answer.status in (200, 400, 401, 403, 404, 405)
+            assert answer.headers["Content-Length"] == str(len(answer.body))
 
 
 # The official clients

@@ -29,14 +29,17 @@ from aliyunsdkram.request.v20150501 import (
     ListPoliciesForRoleRequest,
     ListRolesRequest,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from helpers.message import NotModelled, Request
+from helpers.sandbox import ram
 from helpers.sandbox.access import Fault
 from helpers.sandbox.credentials import issue
-from helpers.sandbox.rpc import FAULT_CODES
+from helpers.sandbox.rpc import FAULT_CODES, GATEWAY_PARAMETERS
 from helpers.sandbox.scenario import READ_ONLY_POLICY, TRUST_POLICY, add_user
 from helpers.sandbox.signatures import acs3_string_to_sign
-from tests.sandbox.in_process import NOW, Stage
+from tests.sandbox.in_process import NOW, Stage, staged
 
 ALLOW_ALL = json.dumps(
     {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -606,6 +609,35 @@ def test_a_signature_in_headers(
     headers = {**request.headers, "authorization": authorization}
     response = stage.answer(replace(request, headers=headers))
     assert (response.status, answer in response.body.decode()) == (status, True)
+
+
+# Whatever is sent
+
+
+TEXTS = st.sampled_from(["", "MyRole", "MyPolicy", "Custom", "true", "1", TRUST_POLICY, ALLOW_ALL])
+CALLS = st.sampled_from(sorted(ram.SERVICE.operations)).flatmap(
+    lambda name: st.tuples(
+        st.just(name),
+        st.dictionaries(
+            st.sampled_from(sorted(ram.SERVICE.operations[name].known - GATEWAY_PARAMETERS)),
+            TEXTS | st.text(st.characters(exclude_categories=["Cs"]), max_size=70),
+        ),
+    )
+)
+
+
+@given(st.lists(CALLS, max_size=12))
+@settings(max_examples=60)
+def test_any_call_has_a_well_formed_answer(calls: list[tuple[str, dict[str, str]]]) -> None:
+    with staged(step=2) as stage:
+        for operation, parameters in calls:
+            sent = {name.replace(".N", ".1"): value for name, value in parameters.items()}
+            answer = requests.get(signed_url(stage, Action=operation, **sent))
+            assert answer.status_code in (200, 400, 404, 409)
+            assert answer.json()["RequestId"]
+            assert (answer.status_code == 200) == ("Code" not in answer.json())
+        attached = [key for role in stage.account.roles.values() for key in role.attached]
+        assert set(attached) <= set(stage.account.policies)
 
 
 # What is not modelled

@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from aliyunsdkcore.acs_exception.exceptions import ServerException
+from aliyunsdkcore.auth.composer.rpc_signature_composer import get_signed_url
 from aliyunsdkcore.auth.credentials import AccessKeyCredential, StsTokenCredential
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
@@ -136,16 +138,16 @@ def test_a_user(stage: Stage, user: AcsClient) -> None:
 
 def test_a_role(stage: Stage) -> None:
     role = add_role(stage)
-    given = issue(stage.account, role, "alice", NOW, timedelta(hours=1))
+    given = issue(stage.account, role, "Alice", NOW, timedelta(hours=1))
     session = client_of(given.access_key_id, given.secret, given.security_token)
     answer = call(session, "GetCallerIdentity")
     assert answer.pop("RequestId")
     assert answer == {
         "IdentityType": "AssumedRoleUser",
         "AccountId": ACCOUNT,
-        "PrincipalId": f"{role.role_id}:alice",
+        "PrincipalId": f"{role.role_id}:Alice",
         "RoleId": role.role_id,
-        "Arn": f"acs:ram::{ACCOUNT}:assumed-role/myrole/alice",
+        "Arn": f"acs:ram::{ACCOUNT}:assumed-role/myrole/Alice",
     }
 
 
@@ -162,6 +164,14 @@ def test_who_one_is_needs_no_permission(stage: Stage, effect: str) -> None:
 )
 def test_the_addresses(root: AcsClient, domain: str) -> None:
     assert call(root, "GetCallerIdentity", domain)["AccountId"] == ACCOUNT
+
+
+def test_json_is_what_comes_without_a_format(stage: Stage) -> None:
+    sent = {"Action": "GetCallerIdentity", "Version": "2015-04-01"}
+    key = stage.root
+    path, _ = get_signed_url(sent, key.access_key_id, key.secret, None, "GET", {})
+    answer = requests.get(f"https://sts.aliyuncs.com{path}")
+    assert answer.json()["IdentityType"] == "Account"
 
 
 def test_only_https_is_served(root: AcsClient) -> None:
