@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 
 COMMON = "Common"
 # What XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class Folder(Protocol):
@@ -156,7 +156,7 @@ def _fill_xml(
         return [filled for each in value for filled in _fill_xml(node, each, values)]
     filled = ElementTree.Element(node.tag)
     if value is not node and not isinstance(value, Mapping):
-        filled.text = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", str(value))
+        filled.text = NO_XML.sub("\N{REPLACEMENT CHARACTER}", str(value))
         return [filled]
     filled.text = node.text
     inner = {**values, **value} if isinstance(value, Mapping) else values

@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from ..message import Decided, NotModelled, Request, Response, ServiceError
 from ..policy import Decision
-from ..recordings import Recording, Recordings, fill
+from ..recordings import NO_XML, Recording, Recordings, fill
 from .access import Fault, KeyRefused, Principal, authorise, identify
 from .account import Account
 from .signatures import (
@@ -279,6 +279,7 @@ def _xml(name: str, value: Any) -> str:
         inner = "".join(_xml(key, child) for key, child in value.items())
         return f"<{name}>{inner}</{name}>"
     text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
     return f"<{name}>{escape(text)}</{name}>"
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import requests
@@ -638,6 +639,12 @@ def test_any_call_has_a_well_formed_answer(calls: list[tuple[str, dict[str, str]
             assert (answer.status_code == 200) == ("Code" not in answer.json())
         attached = [key for role in stage.account.roles.values() for key in role.attached]
         assert set(attached) <= set(stage.account.policies)
+
+
+def test_xml_is_well_formed_whatever_it_says(stage: Stage, client: AcsClient) -> None:
+    create_role(client, Description="<&>\x01\ud7ff")
+    answer = requests.get(signed_url(stage, media="XML", Action="GetRole", RoleName="MyRole"))
+    assert ElementTree.fromstring(answer.text).findtext(".//Description") == "<&>\ufffd\ud7ff"
 
 
 # What is not modelled
