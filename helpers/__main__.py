@@ -129,5 +129,25 @@ def _finish(
     raise SystemExit(int(failed > 0))
 
 
+@main.command()
+@click.option("-p", "typed", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
+@click.option("--step", type=click.IntRange(1, 4), default=4, show_default=True)
+@click.option("--port", default=8080, show_default=True, help="For http; 0 takes a free one.")
+@click.option("--https-port", default=8443, show_default=True, help="For https.")
+def serve(typed: Sequence[tuple[str, str]], step: int, port: int, https_port: int) -> None:
+    """Answer curl, other SDKs and tools on this machine, until Ctrl-C.
+
+    The account is in the state before notebook STEP; -p gives it other names.
+    """
+    from helpers import server
+
+    try:
+        server.run(step, dict(typed), (port, https_port), click.echo)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    except OSError as error:
+        raise click.UsageError(f"{error}; name other ports, or 0 for free ones.") from None
+
+
 if __name__ == "__main__":
     main(prog_name="python -m helpers")
