@@ -33,12 +33,14 @@ class Sandbox:
 
         Raises NotModelled for a host, an operation or a parameter that has no model here.
         """
-        return _service(request).handle(self.account, self.recordings, request, now)
+        answer: Response = _service(request).handle(self.account, self.recordings, request, now)
+        return answer
 
     def refuse(self, request: Request, now: datetime, code: str) -> Response:
         """The refusal ``code`` of the service that ``request`` addresses, whatever the state."""
         error = ServiceError(code, Decided("fault", "asked for"))
-        return _service(request).refuse(self.recordings, request, now, error)
+        answer: Response = _service(request).refuse(self.recordings, request, now, error)
+        return answer
 
 
 def _service(request: Request) -> Any:
