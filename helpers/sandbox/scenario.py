@@ -26,8 +26,8 @@ from .account import (
     User,
 )
 
-# Sample values of the documentation, masked as it masks them.
-ACCOUNT_ID = "123456789012****"
+# Throw-away values: the account id is the digits in order, ids are masked as the documentation does.
+ACCOUNT_ID = "1234567890123456"
 CLASSIC_INSTANCE_ID = "i-bYYYYYYYY"
 FOREIGN_BUCKET = "examplebucket"
 OBJECTS = {"ramroletest.txt": b"hello world", "test.shh": b"#!/bin/sh\necho hello\n"}

@@ -198,6 +198,20 @@ def test_a_session_policy_narrows_the_attached_role(client: AcsClient, account: 
     assert account.instances[OURS].session_policy == policy
     attach(client)
     assert account.instances[OURS].session_policy == ""
+    attach(client, Policy=policy)
+    call(client, "DetachInstanceRamRole", InstanceIds=ids(OURS))
+    assert account.instances[OURS].session_policy == ""
+
+
+def test_an_id_given_twice_counts_once(client: AcsClient) -> None:
+    assert attach(client, OURS, OURS)["TotalCount"] == 1
+
+
+def test_both_filters_of_a_role_query_must_fit(client: AcsClient) -> None:
+    attach(client)
+    for role, count in ((ROLE, 1), ("NotForEcs", 0)):
+        asked = {"InstanceIds": ids(OURS), "RamRoleName": role}
+        assert call(client, "DescribeInstanceRamRole", **asked)["TotalCount"] == count
 
 
 # Creating
@@ -498,6 +512,12 @@ def test_host_names_on_windows(client: AcsClient, host_name: str, fits: bool) ->
         assert refusal(client, "CreateInstance", **sent)[1] == "InvalidHostName.Malformed"
 
 
+def test_user_data_is_kept_up_to_16_kib(client: AcsClient, account: Account) -> None:
+    user_data = base64.b64encode(b"x" * 16 * 1024).decode()
+    made = call(client, "CreateInstance", UserData=user_data, **CREATE)["InstanceId"]
+    assert account.instances[made].attributes["UserData"] == user_data
+
+
 def test_metadata_options(client: AcsClient, account: Account) -> None:
     def options() -> dict[str, str]:
         asked = {"AdditionalAttributess": ["META_OPTIONS"], "InstanceIds": ids(OURS)}
@@ -584,8 +604,12 @@ def test_each_region_shows_its_own(stage: Stage, client: AcsClient) -> None:
     elsewhere = client_of(stage.root, "cn-beijing")
     assert names(elsewhere) == [OTHER_REGION]
     assert call(elsewhere, "DescribeVSwitches")["VSwitches"]["VSwitch"] == []
-    refused = refusal(elsewhere, "StopInstance", InstanceId=OURS)
-    assert refused[:2] == (404, "InvalidInstanceId.NotFound")
+    for operation, sent, code in (
+        ("StopInstance", {"InstanceId": OURS}, "InvalidInstanceId.NotFound"),
+        ("CreateInstance", CREATE, "InvalidVSwitchId.NotFound"),
+        ("AuthorizeSecurityGroup", RULE, "InvalidSecurityGroupId.NotFound"),
+    ):
+        assert refusal(elsewhere, operation, **sent)[:2] == (404, code)
 
 
 # The network
@@ -622,9 +646,14 @@ def test_a_rule_is_added_once(client: AcsClient, account: Account) -> None:
             "NicType": "intranet",
         }
     ]
-    for more in ({"PortRange": "80/80"}, {"Policy": "drop"}, {"SourceCidrIp": "10.0.0.1"}):
+    for more in (
+        {"PortRange": "80/80"},
+        {"Policy": "drop"},
+        {"SourceCidrIp": "10.0.0.1"},
+        {"SourceCidrIp": "10.0.0.1/8"},
+    ):
         call(client, "AuthorizeSecurityGroup", **{**RULE, **more})
-    assert len(account.security_groups[GROUP]) == 4
+    assert len(account.security_groups[GROUP]) == 5
 
 
 def test_a_rule_for_another_group(client: AcsClient, account: Account) -> None:
@@ -962,6 +991,27 @@ def test_creating_with_a_role_needs_pass_role(account: Account, stage: Stage) ->
     assert call(intern, "CreateInstance", **CREATE)["InstanceId"]
 
 
+CREATION_RESOURCES = [
+    "acs:ecs:*:*:instance/*",
+    f"acs:ecs:*:*:image/{IMAGE}",
+    f"acs:ecs:*:*:securitygroup/{GROUP}",
+    f"acs:vpc:*:*:vswitch/{V_SWITCH}",
+    f"acs:vpc:*:*:vpc/{VPC}",
+]
+
+
+@pytest.mark.parametrize("lacking", CREATION_RESOURCES)
+def test_creating_needs_the_right_on_everything_it_uses(
+    account: Account, stage: Stage, lacking: str
+) -> None:
+    sent = {**CREATE, "SecurityGroupId": GROUP, "RamRoleName": ""}
+    rights = [allow("ecs:CreateInstance", one) for one in CREATION_RESOURCES if one != lacking]
+    intern = user_with(account, *rights)
+    assert refusal(intern, "CreateInstance", **sent)[:2] == (403, "Forbidden.RAM")
+    intern = user_with(account, *rights, allow("ecs:CreateInstance", lacking))
+    assert call(intern, "CreateInstance", **sent)["InstanceId"]
+
+
 SENT = {
     "AttachInstanceRamRole": ATTACH,
     "DetachInstanceRamRole": ATTACH,
@@ -994,7 +1044,7 @@ def test_a_user_without_the_right_is_refused(
     ("operation", "resource", "allowed"),
     [
         ("StopInstance", INSTANCE, True),
-        ("StopInstance", "acs:ecs:cn-hangzhou:123456789012****:instance/i-b*", True),
+        ("StopInstance", "acs:ecs:cn-hangzhou:1234567890123456:instance/i-b*", True),
         ("StopInstance", "acs:ecs:*:*:instance/i-other", False),
         ("StopInstance", "acs:ecs:cn-beijing:*:instance/*", False),
         ("DescribeInstanceStatus", INSTANCE, False),

@@ -258,7 +258,7 @@ def test_methods_that_a_path_lacks(stage: Stage, method: str, path: str) -> None
         ("instance-id", INSTANCE),
         ("instance/instance-type", "ecs.g6.large"),
         ("network-type", "vpc"),
-        ("owner-account-id", "123456789012****"),
+        ("owner-account-id", "1234567890123456"),
         ("private-ipv4", "192.168.0.10"),
         ("region-id", "cn-hangzhou"),
         ("vpc-id", "vpc-bp1e0g399hkd7c8q****"),

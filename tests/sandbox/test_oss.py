@@ -375,7 +375,7 @@ def test_what_a_listing_says_of_an_object(stage: Stage) -> None:
     assert entry.owner.id == stage.account.account_id
 
 
-@pytest.mark.parametrize(("fetch_owner", "ids"), [(True, ["123456789012****"]), (False, [])])
+@pytest.mark.parametrize(("fetch_owner", "ids"), [(True, ["1234567890123456"]), (False, [])])
 def test_version_2_names_the_owner_on_request(
     stage: Stage, fetch_owner: bool, ids: list[str]
 ) -> None:

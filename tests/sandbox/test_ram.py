@@ -113,7 +113,7 @@ def test_a_created_role_is_the_callers(stage: Stage, client: AcsClient) -> None:
         "Description": "For a test",
         "AssumeRolePolicyDocument": TRUST_POLICY,
         "MaxSessionDuration": 7200,
-        "Arn": "acs:ram::123456789012****:role/MyRole",
+        "Arn": "acs:ram::1234567890123456:role/MyRole",
         "CreateDate": "2026-01-15T08:00:00Z",
     }
     assert call(client, "GetRole", RoleName="MyRole")["Role"]["UpdateDate"] == role["CreateDate"]
@@ -435,7 +435,7 @@ def test_a_user_may_do_what_its_policies_say(
         403,
         "NoPermission",
         "You are not authorized to do this action. Resource: "
-        f"acs:ram:*:123456789012****:role/MyRole Action: ram:{operation}",
+        f"acs:ram:*:1234567890123456:role/MyRole Action: ram:{operation}",
     )
 
 
@@ -446,7 +446,7 @@ def test_attaching_needs_both_ends(stage: Stage, client: AcsClient) -> None:
     ends = {"PolicyType": "Custom", "PolicyName": "MyPolicy", "RoleName": "MyRole"}
     status, code, message = refusal(user, "AttachPolicyToRole", **ends)
     assert (status, code) == (403, "NoPermission")
-    assert "Resource: acs:ram:*:123456789012****:policy/MyPolicy" in message
+    assert "Resource: acs:ram:*:1234567890123456:policy/MyPolicy" in message
 
 
 # Who calls
