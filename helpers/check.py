@@ -4,6 +4,7 @@ The exercises themselves are in ``helpers/exercises.py``; here is what happens t
 used, never compared as text: a policy is evaluated, a function is called. There are three outcomes:
 correct, not yet (with the misconception behind it), and not attempted, which is an answer that
 still holds a blank, ``...`` or ``____``. Whatever a learner's code raises is "not yet" as well.
+Each of the three shows what it has to say and returns nothing, so a cell may hold several.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ class Check:
         self.exercise = exercise
         self._given = 0
 
-    def __call__(self, *answer: Any) -> Outcome:
+    def __call__(self, *answer: Any) -> None:
+        """Show whether ``answer`` is right."""
+        self.judge(*answer).show()
+
+    def judge(self, *answer: Any) -> Outcome:
         """Whether ``answer`` is right. Never raises."""
         try:
             if any(map(_has_blank, answer)):
@@ -56,22 +61,22 @@ class Check:
             return Outcome("Not yet", sentence, misconception)
         return Outcome("Correct", self.exercise.lesson)
 
-    def hint(self) -> Outcome:
-        """The next hint; the last one says that it is, and stays."""
+    def hint(self) -> None:
+        """Show the next hint; the last one says that it is, and stays."""
         hints = self.exercise.hints
         self._given = min(self._given + 1, len(hints))
         last = f" (The last hint: check.{self.exercise.name}.solution() shows the answer.)"
         sentence = hints[self._given - 1] + (last if self._given == len(hints) else "")
-        return Outcome(f"Hint {self._given} of {len(hints)}", sentence)
+        Outcome(f"Hint {self._given} of {len(hints)}", sentence).show()
 
-    def solution(self) -> Shown:
-        """A solution, closed until it is opened."""
+    def solution(self) -> None:
+        """Show a solution, closed until it is opened."""
         code = self.exercise.solution
-        return Shown(
+        Shown(
             f"<details><summary>Solution: {escape(self.exercise.title)}</summary>"
             f"<pre><code>{escape(code)}</code></pre></details>",
             f"Solution: {self.exercise.title}\n\n{code}",
-        )
+        ).show()
 
 
 def _has_blank(answer: Any) -> bool:

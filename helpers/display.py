@@ -35,6 +35,12 @@ class Shown:
     def __repr__(self) -> str:
         return self.text
 
+    def show(self) -> None:
+        """Show it now, wherever in a cell that is."""
+        from IPython.display import display
+
+        display(self)  # type: ignore[no-untyped-call]
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/html": self.html, "text/plain": self.text}
 
@@ -143,15 +149,13 @@ def explain(error: BaseException, trace: Iterable[Exchange] = ()) -> None:
     It shows itself, so that it also works inside ``except``, and returns nothing, so that a cell
     which ends with it does not show it twice.
     """
-    from IPython.display import display
-
     facts = wire.error_facts(error)
     answered = [e for e in trace if e.response and e.response.status == facts["HTTP status"]]
     fields = wire.error_fields(answered[-1].response) if answered else {}
     rows = [(name, fact or fields.get(name)) for name, fact in facts.items()]
     rows.append(("Decided by", _decided(answered[-1]) if answered else ""))
     shown = [(name, mask_text(str(fact or "not given"))) for name, fact in rows]
-    display(table(type(error).__name__, ("Part", "What it says"), shown))  # type: ignore[no-untyped-call]
+    table(type(error).__name__, ("Part", "What it says"), shown).show()
 
 
 def what_if(documents: Document | Iterable[Document], calls: Iterable[Sequence[Any]]) -> Shown:

@@ -5,7 +5,8 @@ them in order, and that is the solution. A verdict uses the answer as the cloud 
 policy evaluator, calls the learner's function, runs the learner's provider for a day against a
 clock of its own. It returns the name of the misconception that it met, or nothing.
 
-Names in the exercises differ from the lessons' on purpose: copying is not enough.
+Names in the exercises differ from the lessons', so that copying is not enough and that no lesson's
+variable is overwritten.
 """
 
 from __future__ import annotations
@@ -98,13 +99,13 @@ def _first_unmet(documents: Any, expected: Iterable[Expected]) -> str:
     prompt="The trust policy lacks its principal. Complete it, so that ECS may assume the role and "
     "nobody else.",
     starter="""\
-trust_policy = {
+my_trust_policy = {
     "Version": "1",
     "Statement": [
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": ...},
     ],
 }
-check.trust_policy(trust_policy)""",
+check.trust_policy(my_trust_policy)""",
     answers=('{"Service": ["ecs.aliyuncs.com"]}',),
     hints=(
         "A principal has a kind and a name. The kinds are Service, RAM and Federated.",
@@ -148,13 +149,13 @@ BUCKET = f"acs:oss:*:{OWNER}:examplebucket"
     prompt="The documented policy reads every bucket of the account. Narrow its Resource to the "
     "bucket `examplebucket`: listing it and reading its objects must still work.",
     starter="""\
-policy = {
+my_policy = {
     "Version": "1",
     "Statement": [
         {"Effect": "Allow", "Action": ["oss:Get*", "oss:List*"], "Resource": ...},
     ],
 }
-check.one_bucket(policy)""",
+check.one_bucket(my_policy)""",
     answers=('["acs:oss:*:*:examplebucket", "acs:oss:*:*:examplebucket/*"]',),
     hints=(
         "The form is acs:oss:*:*:<bucket>, and acs:oss:*:*:<bucket>/<object> for an object.",
@@ -195,14 +196,14 @@ def one_bucket(document: Any) -> str:
     "of the first policy, and a second policy, attached a week later, opened it again. Add the "
     "statement that keeps it closed whatever is attached, and closes nothing else.",
     starter="""\
-policy = {
+my_policy = {
     "Version": "1",
     "Statement": [
         {"Effect": "Allow", "Action": ["oss:Get*", "oss:List*"], "Resource": "*"},
         {"Effect": ..., "Action": ..., "Resource": ...},
     ],
 }
-check.closed_folder(policy)""",
+check.closed_folder(my_policy)""",
     answers=('"Deny"', '"oss:Get*"', '"acs:oss:*:*:examplebucket/private/*"'),
     hints=(
         "What no statement allows is denied implicitly, and the next Allow opens it. What survives "
@@ -295,7 +296,7 @@ TO_ANOTHER = {"acs:Service": "fc.aliyuncs.com"}
     prompt="A RAM user shall be able to attach the role `WebServerRole` to instances, and nothing "
     "else: no other role, no other service, no other operation. Complete the policy.",
     starter="""\
-policy = {
+my_policy = {
     "Version": "1",
     "Statement": [
         {"Effect": "Allow", "Action": ..., "Resource": "*"},
@@ -307,7 +308,7 @@ policy = {
         },
     ],
 }
-check.attach_one_role(policy)""",
+check.attach_one_role(my_policy)""",
     answers=(
         '"ecs:AttachInstanceRamRole"',
         '"acs:ram:*:*:role/WebServerRole"',
@@ -357,7 +358,7 @@ def attach_one_role(document: Any) -> str:
     "> 403 `InvalidUser.PassRoleForbidden`: The RAM user does not have the privilege to pass a RAM "
     "role.\n\nAdd the one statement that is missing.",
     starter="""\
-policy = {
+my_policy = {
     "Version": "1",
     "Statement": [
         {"Effect": "Allow", "Action": "ecs:*", "Resource": "*"},
@@ -365,7 +366,7 @@ policy = {
         {"Effect": "Allow", "Action": ..., "Resource": ...},
     ],
 }
-check.refused_attachment(policy)""",
+check.refused_attachment(my_policy)""",
     answers=('"ram:PassRole"', '"acs:ram:*:*:role/WebServerRole"'),
     hints=(
         "The ECS operation is allowed, so something else was asked. The code says what.",
@@ -594,12 +595,12 @@ def provider(provider_class: Callable[..., Any]) -> str:
     "internal one where it can be reached, the public one elsewhere; regions are given as "
     "`cn-hangzhou`.",
     starter="""\
-def endpoint(instance_region, bucket_region):
+def choose_endpoint(instance_region, bucket_region):
     if instance_region == bucket_region:
         return ...
     return ...
 
-check.endpoint(endpoint)""",
+check.endpoint(choose_endpoint)""",
     answers=(
         'f"https://oss-{bucket_region}-internal.aliyuncs.com"',
         'f"https://oss-{bucket_region}.aliyuncs.com"',

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
 import oss2
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 from helpers import check
 from helpers.check import Check, Outcome
@@ -124,8 +129,8 @@ BROKEN = [
 ]
 
 
-def run(code: str) -> Any:
-    """What a cell with ``code`` shows, in a kernel where the notebook's imports were made."""
+def run(code: str) -> Outcome:
+    """What the check at the end of ``code`` says, after the notebook's imports."""
     names: dict[str, Any] = {
         "check": check,
         "json": json,
@@ -135,16 +140,31 @@ def run(code: str) -> Any:
     }
     names["PUT"] = {"Effect": "Allow", "Action": "oss:Put*", "Resource": "*"}
     exec(BY_NAME["must_fetch"].solution.rpartition("\n")[0], names)
-    *statements, last = ast.parse(code).body
+    *statements, last = ast.parse(re.sub(r"check\.(\w+)\(", r"check.\1.judge(", code)).body
     exec(compile(ast.Module(statements, []), "cell", "exec"), names)
     assert isinstance(last, ast.Expr)
-    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    outcome = eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+    assert isinstance(outcome, Outcome)
+    return outcome
 
 
 def answer(name: str, answers: list[str]) -> Outcome:
-    outcome = run(filled(BY_NAME[name].starter, answers))
-    assert isinstance(outcome, Outcome)
-    return outcome
+    return run(filled(BY_NAME[name].starter, answers))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shell() -> Iterator[None]:
+    """What shows itself needs an IPython to show it in; this one keeps no history."""
+    InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    yield
+    InteractiveShell.clear_instance()
+
+
+def shown(show: Callable[..., None], *arguments: Any) -> list[dict[str, str]]:
+    """What a call puts below its cell. It returns nothing, so a cell does not show it twice."""
+    with capture_output() as captured:
+        assert show(*arguments) is None  # type: ignore[func-returns-value]
+    return [output.data for output in captured.outputs]
 
 
 @EACH
@@ -152,6 +172,14 @@ def test_the_starter_is_not_attempted_and_the_solution_is_correct(exercise: Exer
     assert run(exercise.starter).state == "Not attempted"
     assert run(exercise.solution).state == "Correct"
     assert exercise.lesson in repr(run(exercise.solution))
+
+
+@EACH
+def test_each_cell_shows_what_it_says_once(exercise: Exercise) -> None:
+    names = {"check": check}
+    [bundle] = shown(lambda: exec(exercise.starter, names))
+    assert bundle["text/plain"].startswith("Not attempted. ")
+    assert "<strong>Not attempted.</strong>" in bundle["text/html"]
 
 
 @EACH
@@ -179,7 +207,7 @@ def test_each_misconception_is_met_by_an_answer() -> None:
 
 
 def test_a_header_that_is_a_number_is_named() -> None:
-    outcome = check.metadata_headers({TTL: 21600}, {TOKEN: "the token"})
+    outcome = check.metadata_headers.judge({TTL: 21600}, {TOKEN: "the token"})
     assert outcome.misconception == "a number"
 
 
@@ -199,28 +227,27 @@ def test_what_the_code_raises_is_not_yet(name: str, answers: list[str], sentence
 def test_too_few_and_endless_answers_are_not_yet() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    assert "missing a required argument: 'document'" in repr(check.trust_policy())
-    assert check.one_bucket(endless).state == "Not yet"
+    assert "missing a required argument: 'document'" in repr(check.trust_policy.judge())
+    assert check.one_bucket.judge(endless).state == "Not yet"
 
 
 @EACH
 def test_hints_go_further_and_end(exercise: Exercise) -> None:
     fresh = Check(exercise)
     count = len(exercise.hints)
-    hints = [fresh.hint() for _ in range(count + 1)]
-    for number, (hint, shown) in enumerate(zip(exercise.hints, hints, strict=False), 1):
-        assert repr(shown).startswith(f"Hint {number} of {count}. {hint}")
-    assert ["last hint" in repr(hint) for hint in hints] == [False] * (count - 1) + [True, True]
+    hints = [shown(fresh.hint)[0]["text/plain"] for _ in range(count + 1)]
+    for number, (hint, text) in enumerate(zip(exercise.hints, hints, strict=False), 1):
+        assert text.startswith(f"Hint {number} of {count}. {hint}")
+    assert ["last hint" in text for text in hints] == [False] * (count - 1) + [True, True]
 
 
 @EACH
 def test_the_solution_is_closed_until_it_is_opened(exercise: Exercise) -> None:
-    shown = Check(exercise).solution()
-    details = ElementTree.fromstring(shown.html)
-    code = details.find("pre/code")
+    [bundle] = shown(Check(exercise).solution)
+    details = ElementTree.fromstring(bundle["text/html"])
     assert details.tag == "details" and "open" not in details.attrib
-    assert code is not None and code.text == exercise.solution
-    assert exercise.solution in repr(shown)
+    assert details.findtext("pre/code") == exercise.solution
+    assert exercise.solution in bundle["text/plain"]
 
 
 @pytest.mark.parametrize("notebook", ["01", "02", "03", "04"])
@@ -236,7 +263,7 @@ def test_what_a_learner_puts_in_is_escaped_and_masked() -> None:
     def function(instance_ids: list[str]) -> str:
         raise ValueError("<script> AccessKeySecret=canary-secret")
 
-    outcome = check.instance_ids(function)
+    outcome = check.instance_ids.judge(function)
     assert "<script>" not in outcome.html
     assert "&lt;script&gt;" in outcome.html
     assert "canary-secret" not in outcome.html + repr(outcome)
