@@ -12,7 +12,8 @@ The rules are those of https://www.alibabacloud.com/help/en/ram/policy-structure
 https://www.alibabacloud.com/help/en/ram/policy-elements and
 https://www.alibabacloud.com/help/en/ram/conditional-operator. Three things no page settles: here
 Resource values and condition keys are case-sensitive, and a key that the request lacks, or whose
-value is of another class, meets the negated operators and no others.
+value is of another class, meets the negated operators and no others. A document that the pages
+leave in doubt is refused rather than guessed at.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ from operator import eq, ge, gt, le, lt
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-MAX_CHARACTERS = 6144  # of an identity policy; the limit of a trust policy is not published
+# https://www.alibabacloud.com/help/en/ram/developer-reference/api-ram-2015-05-01-createpolicy has
+# the length of an identity policy; that of a trust policy is not published.
+MAX_CHARACTERS = 6144
 
 Kind = Literal["identity", "trust"]
 
@@ -409,7 +412,7 @@ def decide(
     ``action`` is ``<service>:<operation>``, ``resource`` an ARN with the real account ID;
     ``context`` has the request's condition keys, every value a string. Raises PolicyError for a
     document that is no policy, ValueError for a request that cannot be.
-    Rules: https://www.alibabacloud.com/help/en/ram/policy-elements
+    Rules: "Policy evaluation process" in https://github.com/AlibabaCloudDocs/ram
     """
     several = [documents] if isinstance(documents, str | Mapping | Policy) else documents
     policies = [_read(one, "identity", f"policy {n}") for n, one in enumerate(several, 1)]
@@ -455,11 +458,11 @@ def _decide(policies: Iterable[Policy], access: _Access) -> Decision:
     _check(access)
     judged = [_Judged(p.name, s, _misses(s, access)) for p in policies for s in p.statements]
     fitting = [one for one in judged if not any(one.misses)]
-    for policy, statement, _ in fitting:
-        if statement.effect == "Deny":
-            return Decision("ExplicitDeny", policy, statement)
-    for policy, statement, _ in fitting:
-        return Decision("Allow", policy, statement)
+    denying = [one for one in fitting if one.statement.effect == "Deny"]
+    if denying:
+        return Decision("ExplicitDeny", denying[0].policy, denying[0].statement)
+    if fitting:
+        return Decision("Allow", fitting[0].policy, fitting[0].statement)
     return Decision("ImplicitDeny", near_miss=_near_miss(judged, access))
 
 
@@ -509,9 +512,8 @@ def _other_service(nearest: Sequence[_Judged], access: _Access) -> str:
 
 
 def _other_action(nearest: Sequence[_Judged], access: _Access) -> str:
-    listed = {
-        a: one for one in nearest for a in one.statement.actions if not one.statement.not_action
-    }
+    listing = [one for one in nearest if not one.statement.not_action]
+    listed = {action: one for one in listing for action in one.statement.actions}
     if not listed:
         but = " and ".join(nearest[0].statement.actions)
         return f"{nearest[0]} allows all actions but {but} (NotAction)."
@@ -536,9 +538,9 @@ def _bucket_slip(target: str, access: _Access) -> str:
     if not target.startswith("acs:oss:") or slash == below or not matches(bucket, named):
         return ""
     verb = "listing" if ":List" in access.action else "it"
-    has, needs = f"the bucket itself ({named})", f"the bucket's objects ({named}/*)"
-    if below:
-        has, needs = f"the bucket's objects ({target})", has
+    itself = f"the bucket itself ({named})"
+    objects = f"the bucket's objects ({target if below else named + '/*'})"
+    has, needs = (objects, itself) if below else (itself, objects)
     return f"allows {access.action} on {has}, but {verb} needs {needs}."
 
 
