@@ -1174,6 +1174,8 @@ def test_the_gateway_s_own_refusals(account: Account, stage: Stage) -> None:
     with time_machine.travel(NOW + timedelta(minutes=16), tick=False):
         late = signed_url(stage)
     assert gateway_refusal(late) == (400, "InvalidTimeStamp.Expired")
+    half_signed = requests.get(signed_url(stage), headers={"Authorization": "ACS3-HMAC-SHA256 x"})
+    assert half_signed.json()["Code"] == "IncompleteSignature"
     anonymous = re.sub(r"AccessKeyId=[^&]*&?", "", signed_url(stage))
     assert gateway_refusal(anonymous) == (400, "MissingParameter")
 
