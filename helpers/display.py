@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -130,17 +130,21 @@ def _decided(exchange: Exchange) -> str:
     return f"{decided.check}: {mask_text(decided.reason)}".removesuffix(": ") if decided else ""
 
 
-def signed_request(exchange: Exchange) -> Shown:
-    """One request, opened part by part: each parameter and header and what it is for."""
-    url = urlsplit(exchange.request.url)
-    rows = [
-        ("Method", exchange.request.method, ""),
-        ("Address", mask_url(f"{url.scheme}://{exchange.request.host}{url.path}"), ""),
-    ]
-    for name, value, purpose in wire.parts(exchange.request):
-        shown = value if value.startswith("(") else str(masked({name: value})[name])
-        rows.append((name, shown if len(shown) < 80 else f"{shown[:76]} …", purpose))
+def signed_request(trace: Iterable[Exchange]) -> Shown:
+    """The first of these requests, opened part by part: each and what it is for."""
+    rows: list[tuple[str, str, str]] = []
+    for exchange in islice(trace, 1):
+        url = urlsplit(exchange.request.url)
+        rows.append(("Method", exchange.request.method, ""))
+        rows.append(("Address", mask_url(f"{url.scheme}://{exchange.request.host}{url.path}"), ""))
+        rows.extend(map(_part, wire.parts(exchange.request)))
     return table("The request, part by part", ("Part", "Value", "What it is for"), rows)
+
+
+def _part(part: wire.Part) -> tuple[str, str, str]:
+    note = part.value.startswith("(")
+    shown = part.value if note else str(masked({part.name: part.value})[part.name])
+    return part.name, shown if len(shown) < 80 else f"{shown[:76]} …", part.purpose
 
 
 def explain(error: BaseException, trace: Iterable[Exchange] = ()) -> None:

@@ -414,8 +414,10 @@ def decide(
     document that is no policy, ValueError for a request that cannot be.
     Rules: "Policy evaluation process" in https://github.com/AlibabaCloudDocs/ram
     """
-    several = [documents] if isinstance(documents, str | Mapping | Policy) else documents
-    policies = [_read(one, "identity", f"policy {n}") for n, one in enumerate(several, 1)]
+    if isinstance(documents, str | Mapping | Policy):
+        policies = [_read(documents, "identity", "the policy")]
+    else:
+        policies = [_read(one, "identity", f"policy {n}") for n, one in enumerate(documents, 1)]
     if not _ARN.fullmatch(resource):
         raise ValueError(f"The resource {resource!r} must be an ARN, such as 'acs:oss:*:1:photos'.")
     return _decide(policies, _Access(action, resource, context))

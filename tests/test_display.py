@@ -202,7 +202,7 @@ def test_nothing_sent_is_said() -> None:
 def test_an_rpc_request_is_opened_part_by_part(session: Session) -> None:
     with pytest.raises(ServerException):
         session.create_role("AnyRole")
-    parts = fields(display.signed_request(session.trace[-1]))
+    parts = fields(display.signed_request(session.trace[-1:]))
     assert list(parts)[:3] == ["Method", "Address", "Action"]
     assert list(parts)[-1] == "Signature"
     assert parts["Address"] == "https://ram.aliyuncs.com/"
@@ -233,7 +233,7 @@ def test_an_oss_signature_is_opened_part_by_part(
     session: Session, version: str, expected: dict[str, str]
 ) -> None:
     list(oss2.ObjectIterator(session.bucket(version), prefix="test"))
-    parts = fields(display.signed_request(session.trace[-1]))
+    parts = fields(display.signed_request(session.trace[-1:]))
     assert all(parts[name].startswith(value) for name, value in expected.items())
     assert parts["prefix"] == "test"
     assert parts["x-oss-security-token"] == "CAIS****"
@@ -248,7 +248,7 @@ def test_a_signed_request_is_shown_alike_in_each_run(session: Session) -> None:
         session.stage.advance(hours=1, seconds=7)
     first, second = session.trace[1], session.trace[3]
     assert first.request.headers["x-oss-date"] != second.request.headers["x-oss-date"]
-    assert display.signed_request(first).html == display.signed_request(second).html
+    assert display.signed_request([first]).html == display.signed_request([second]).html
 
 
 def test_the_headers_of_the_hardened_mode_are_parts(session: Session) -> None:
@@ -257,7 +257,7 @@ def test_the_headers_of_the_hardened_mode_are_parts(session: Session) -> None:
         headers={"X-aliyun-ecs-metadata-token-ttl-seconds": "21600"},
     ).text
     requests.get(METADATA, headers={"X-aliyun-ecs-metadata-token": token})
-    asked, read = (fields(display.signed_request(each)) for each in session.trace)
+    asked, read = (fields(display.signed_request([each])) for each in session.trace)
     assert asked["x-aliyun-ecs-metadata-token-ttl-seconds"] == "21600"
     assert read["x-aliyun-ecs-metadata-token"] == "****"
 
@@ -437,7 +437,7 @@ def test_no_display_shows_a_secret(session: Session, trace: Trace) -> None:
     """Not even one that gets exchanges which no trace has masked."""
     for exchanges in (trace, session.unmasked):
         shown = [display.exchanges(exchanges), display.sequence(exchanges)]
-        shown += [display.signed_request(each) for each in exchanges]
+        shown += [display.signed_request([each]) for each in exchanges]
         for each in shown:
             assert not any(secret in each.html + repr(each) for secret in session.secrets())
 
@@ -452,7 +452,7 @@ def test_what_a_service_says_is_escaped() -> None:
     for shown in (
         display.exchanges([exchange]),
         display.sequence([exchange]),
-        display.signed_request(exchange),
+        display.signed_request([exchange]),
         display.what_if(READ_ONLY, [(f"oss:{evil}", f"acs:oss:*:1:{evil}")]),
     ):
         assert "<script>" not in shown.html

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..message import Decided, ServiceError
-from ..policy import PolicyError, parse
+from ..message import Decided, NotModelled, ServiceError
+from ..policy import PolicyError, UnsupportedPolicy, parse
 from .account import Policy, PolicyVersion, Role
 from .rpc import Call, Service, Values, missing_parameter, time_text, whole_number
 
@@ -283,6 +283,8 @@ def _check_document(document: str, kind: Any) -> None:
     parameter = "AssumeRolePolicyDocument" if kind == "trust" else "PolicyDocument"
     try:
         parse(document, kind)
+    except UnsupportedPolicy as error:
+        raise NotModelled(f"{parameter} is not modelled here: {error}") from None
     except PolicyError as error:
         decided = Decided("policy grammar", str(error))
         if error.too_long:

@@ -11,7 +11,7 @@ import re
 from datetime import timedelta
 
 from ..message import Decided, NotModelled, ServiceError
-from ..policy import PolicyError, parse, trusts
+from ..policy import PolicyError, UnsupportedPolicy, parse, trusts
 from .access import Principal
 from .account import Role
 from .credentials import issue
@@ -150,6 +150,8 @@ def _check_session_policy(document: str) -> None:
     try:
         if document:
             parse(document)
+    except UnsupportedPolicy as error:
+        raise NotModelled(f"Policy is not modelled here: {error}") from None
     except PolicyError as error:
         decided = Decided("policy grammar", str(error))
         raise ServiceError("InvalidParameter.PolicyGrammar", decided) from None
