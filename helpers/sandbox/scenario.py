@@ -26,7 +26,7 @@ from .account import (
     User,
 )
 
-# Throw-away values: the account id is the digits in order, ids are masked as the documentation does.
+# Throw-away values; ids are masked as the documentation masks them.
 ACCOUNT_ID = "1234567890123456"
 CLASSIC_INSTANCE_ID = "i-bYYYYYYYY"
 FOREIGN_BUCKET = "examplebucket"
