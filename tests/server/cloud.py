@@ -25,6 +25,7 @@ from helpers.sandbox.scenario import Names, account_before
 from helpers.server import Served
 
 NAMES = Names()
+IN_PROCESS, BY_NAME, BY_ADDRESS = "in process", "by name", "by address"
 READ_ONLY = ["oss:Get*", "oss:List*", "ram:Get*", "ram:List*"]
 RECORDINGS = load()
 # The five cases of every client, with what it gets.

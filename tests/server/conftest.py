@@ -10,9 +10,7 @@ import pytest
 from helpers.server import serve
 from helpers.trace import Trace
 from helpers.transport import Interceptor
-from tests.server.cloud import NAMES, Cloud, Switchboard, to
-
-IN_PROCESS, BY_NAME, BY_ADDRESS = "in process", "by name", "by address"
+from tests.server.cloud import BY_ADDRESS, BY_NAME, IN_PROCESS, NAMES, Cloud, Switchboard, to
 
 
 @pytest.fixture(scope="session")
