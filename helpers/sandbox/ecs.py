@@ -449,6 +449,26 @@ def authorize_security_group(call: Call) -> Values:
     return {}
 
 
+@SERVICE.operation(
+    "RevokeSecurityGroup",
+    "RegionId",
+    "SecurityGroupId",
+    "IpProtocol",
+    "PortRange",
+    optional="SourceCidrIp SourceGroupId Policy Priority NicType Description ClientToken",
+    on=_the_security_group,
+)
+def revoke_security_group(call: Call) -> Values:
+    """Of a rule that is not there, named by its parameters, nothing is removed; it is no error.
+
+    https://www.alibabacloud.com/help/en/ecs/developer-reference/api-ecs-2014-05-26-revokesecuritygroup
+    """
+    rules = _security_group(call, "SecurityGroupId", "InvalidSecurityGroupId.NotFound")
+    rule = _security_rule(call)
+    rules[:] = [each for each in rules if each != rule]
+    return {}
+
+
 def _security_rule(call: Call) -> dict[str, str]:
     """What makes a rule another rule: all but its description."""
     if not call["SourceCidrIp"]:

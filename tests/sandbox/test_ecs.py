@@ -656,6 +656,15 @@ def test_a_rule_is_added_once(client: AcsClient, account: Account) -> None:
     assert len(account.security_groups[GROUP]) == 5
 
 
+def test_a_rule_is_revoked_by_its_parameters(client: AcsClient, account: Account) -> None:
+    other = {**RULE, "PortRange": "80/80"}
+    for rule in (RULE, other):
+        call(client, "AuthorizeSecurityGroup", **rule)
+    for _ in ("there", "no longer there"):
+        assert set(call(client, "RevokeSecurityGroup", **RULE)) == {"RequestId"}
+        assert [rule["PortRange"] for rule in account.security_groups[GROUP]] == ["80/80"]
+
+
 def test_a_rule_for_another_group(client: AcsClient, account: Account) -> None:
     account.security_groups["sg-2"] = []
     sent = {**RULE, "SourceGroupId": "sg-2", "IpProtocol": "icmp", "PortRange": "-1/-1"}
@@ -874,6 +883,8 @@ REFUSALS: list[tuple[str, dict[str, Any], Given, int, str]] = [
         ]
     ),
     ("AuthorizeSecurityGroup", RULE, the_group_is_full, 403, "AuthorizationLimitExceed"),
+    ("RevokeSecurityGroup", {**RULE, "SourceCidrIp": "", "SourceGroupId": "sg-none"}, as_it_is, 404,
+     "InvalidSourceGroupId.NotFound"),
     ("DescribeVSwitches", {"PageSize": 51}, as_it_is, 400, "InvalidParameter"),
 ]  # fmt: skip
 
@@ -1025,6 +1036,7 @@ SENT = {
     "DeleteInstance": {"InstanceId": OURS},
     "AllocatePublicIpAddress": {"InstanceId": OURS},
     "AuthorizeSecurityGroup": RULE,
+    "RevokeSecurityGroup": RULE,
     "DescribeVSwitches": {},
 }
 
