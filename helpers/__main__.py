@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from helpers.clean_up import Remover
+    from helpers.ledger import Entry
     from helpers.runs import Result
 
 
@@ -147,6 +149,54 @@ def serve(typed: Sequence[tuple[str, str]], step: int, port: int, https_port: in
         raise click.UsageError(str(error)) from None
     except OSError as error:
         raise click.UsageError(f"{error}; name other ports, or 0 for free ones.") from None
+
+
+@main.command()
+def ledger() -> None:
+    """List what runs in live mode have left, and whether it bills."""
+    from helpers.ledger import Ledger, ledger_file
+
+    file = ledger_file()
+    left = Ledger(file).left()
+    for entry in left:
+        click.echo(_entry_line(entry))
+    click.echo(f"{len(left)} left in {file}")
+
+
+def _entry_line(entry: Entry) -> str:
+    cost = "BILLS" if entry.bills else "free"
+    where = " ".join(filter(None, (entry.account, entry.region)))
+    return f"{cost:<5}  {entry.resource} {entry.id}  [{where}]  {entry.state} {entry.at}"
+
+
+@main.command()
+@click.option("--yes", is_flag=True, help="Remove without asking.")
+def clean_up(yes: bool) -> None:
+    """Remove what runs in live mode have left, the newest first.
+
+    Only what the ledger lists for the account whose key is in the environment. Exits with 1 if
+    something is left.
+    """
+    from helpers import clean_up, parameters
+
+    try:
+        remover = clean_up.Remover()
+    except parameters.OneSentence as error:
+        raise click.UsageError(str(error)) from None
+    left = remover.left()
+    for entry in left:
+        click.echo(_entry_line(entry))
+    if left and not yes:
+        click.confirm(f"Remove these {len(left)}?", abort=True)
+    problems = [_remove(remover, entry) for entry in left]
+    click.echo(f"{sum(problems)} left")
+    raise SystemExit(int(any(problems)))
+
+
+def _remove(remover: Remover, entry: Entry) -> bool:
+    problem = remover.remove(entry)
+    click.echo(f"{entry.resource} {entry.id}: {problem or 'removed'}")
+    return bool(problem)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ service keeps its own time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 
 class Clock:
-    """Wall time, plus what was advanced."""
+    """Wall time, plus what was advanced. ``decline`` may raise instead of letting time move."""
 
-    def __init__(self) -> None:
+    def __init__(self, decline: Callable[[], None] = lambda: None) -> None:
+        self._decline = decline
         self._travel: Any = None
 
     def now(self) -> datetime:
@@ -26,6 +28,7 @@ class Clock:
 
         Raises ValueError for a negative duration: credentials do not become younger.
         """
+        self._decline()
         step = timedelta(**duration)
         if step < timedelta():
             raise ValueError(f"the clock only moves forward; {step} is negative")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -42,11 +41,17 @@ class Session:
         self.step = step
         self.credential: Any = None
         self.trace = Trace()
-        self.clock = Clock()
+        self.clock = Clock(lambda: self._only_in_replay("clock.advance moves the time"))
         self.ledger = Ledger()
-        self.faults: Faults
+        self._faults: Faults
         self._sandbox: Any = None
         self._interceptor: Interceptor
+
+    @property
+    def faults(self) -> Faults:
+        """The faults that a request may meet. Raises ReplayOnly in live mode."""
+        self._only_in_replay("faults are made by the stand-in")
+        return self._faults
 
     def sign_in_as(self, user_name: str, policies: Sequence[Mapping[str, Any]]) -> Any:
         """The credential of a new RAM user that has these policies and no other rights.
@@ -71,11 +76,15 @@ class Session:
 
         Raises TimeoutError after ``seconds``. In replay nothing sleeps: the clock moves on.
         """
+        if self.mode != "replay":
+            from .live import poll
+
+            return poll(status, wanted, seconds)
         end = self.clock.now().timestamp() + seconds
         while (found := status()) not in (wanted, None):
             if self.clock.now().timestamp() >= end:
                 raise TimeoutError(f"still {found} after {seconds:g} s, not {wanted}")
-            self._pause(5)
+            self.clock.advance(seconds=5)
         return found
 
     def close(self) -> None:
@@ -99,15 +108,9 @@ class Session:
         )
         return f"Connected for step {self.step} in {self.mode} mode: requests are {where}."
 
-    def _pause(self, seconds: float) -> None:
-        if self.mode == "replay":
-            self.clock.advance(seconds=seconds)
-        else:
-            time.sleep(seconds)
-
     def _only_in_replay(self, what: str) -> None:
         if self.mode != "replay":
-            raise ReplayOnly(f"{what}, which {self.mode} mode does not do in your account.")
+            raise ReplayOnly(f"{what}, which is for replay: {self.mode} mode does not do it.")
 
 
 def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
@@ -124,7 +127,7 @@ def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
     for session in list(_current):
         session.close()
     session = Session(mode, step)
-    _replay(session, parameters)
+    (_replay if mode == "replay" else _live)(session, parameters)
     _current.append(session)
     return session
 
@@ -146,15 +149,31 @@ def _replay(session: Session, parameters: Mapping[str, Any]) -> None:
     session.credential = _credential(next(iter(account.access_keys.values())))
 
     def exchange(request: Request, send_on: SendOn) -> Response:
-        session.ledger.before(request)
-        response = sandbox.handle(request, session.clock.now())
-        session.ledger.after(request, response)
-        return response
+        return session.ledger.watch(request, lambda: sandbox.handle(request, session.clock.now()))
 
-    session.faults = Faults(
+    session._faults = Faults(
         lambda request, code: sandbox.refuse(request, session.clock.now(), code)
     )
-    session._interceptor = Interceptor(exchange, session.trace, session.faults, offline=True)
+    session._interceptor = Interceptor(exchange, session.trace, session._faults, offline=True)
+    session._interceptor.install()
+
+
+def _live(session: Session, parameters: Mapping[str, Any]) -> None:
+    from aliyunsdkcore.client import AcsClient
+    from aliyunsdkcore.request import set_default_protocol_type
+
+    from . import live
+
+    live.check_charge(parameters)
+    session.credential = live.credential(session.step, parameters["role_name"])
+    live.check_instance(session.step)
+    set_default_protocol_type("https")
+    if session.step in live.CREATES:
+        client = AcsClient(region_id=parameters["region_id"], credential=session.credential)
+        session.ledger, identity = live.ledger_of(client)
+        print(live.announcement(session.step, identity, parameters, session.ledger.file))
+    gate = live.Gate(session.ledger, parameters.get("accept_charge", False))
+    session._interceptor = Interceptor(gate.exchange, session.trace)
     session._interceptor.install()
 
 

@@ -1,0 +1,209 @@
+"""A real account behind the same cells, with what keeps that safe.
+
+Before anything is sent: where the key comes from, whether this is the instance, who you are, what
+the notebook will create, what it costs and how it is undone. Then every request passes ``Gate``: it
+stops plain http, and an instance that nobody accepted to pay for, that was not tried in a dry run,
+or that a repetition could buy twice. Nothing is answered here, nothing is hidden.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .ledger import Ledger, ledger_file
+from .masking import mask_text
+from .message import Request, Response
+from .parameters import OneSentence, ParameterError
+from .trace import METADATA_HOST, describe
+
+KEY_ID, SECRET, TOKEN = (
+    f"ALIBABA_CLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
+)
+NOTEBOOKS = {3: "03_get_sts_credentials", 4: "04_access_oss"}
+CREATES: Mapping[int, tuple[str, ...]] = {
+    1: ("RAM role {role_name}: free", "RAM policy {policy_name}, on that role: free"),
+    2: ("RAM role {role_name}-fc, for a refusal: free",),
+}
+BY_METHOD = {
+    "attach": ("role {role_name} on instance {instance_id}: free",),
+    "create": (
+        "ECS instance ({instance_type}, public address): BILLS FROM NOW ON, until it is deleted",
+        "rule of security group {security_group_id} that opens port 22: free",
+    ),
+}
+# New in every request, or what tells a dry run from the real one.
+_FORM = {"ClientToken", "DryRun", "Signature", "SignatureNonce", "Timestamp"}
+
+
+class Stopped(OneSentence):
+    """A request that would be unsafe was not sent."""
+
+
+def credential(step: int, role_name: str) -> Any:
+    """The SDK's credential: from the environment, else the role's own on an instance.
+
+    Notebooks 3 and 4 (``step``) can do without a key. Raises Stopped if one is missing.
+    """
+    from aliyunsdkcore.auth import credentials
+
+    key = [os.environ.get(name, "") for name in (KEY_ID, SECRET)]
+    token = os.environ.get(TOKEN)
+    if not any(key) and step in NOTEBOOKS:
+        return credentials.EcsRamRoleCredential(role_name)
+    if not all(key):
+        missing = " and ".join(
+            n for n, value in zip((KEY_ID, SECRET), key, strict=True) if not value
+        )
+        raise Stopped(
+            f"{missing} must be set in the environment before Jupyter or papermill starts, as in "
+            f"`export {KEY_ID}=… {SECRET}=…`, for an STS credential {TOKEN} too; best the key of "
+            "a RAM user with the policy that `python -m helpers policy` prints."
+        )
+    return (
+        credentials.StsTokenCredential(*key, token)
+        if token
+        else credentials.AccessKeyCredential(*key)
+    )
+
+
+def check_instance(step: int, seconds: float = 1.5) -> None:
+    """Raise Stopped for notebooks 3 and 4 if the metadata address does not answer here."""
+    if step not in NOTEBOOKS:
+        return
+    try:
+        socket.create_connection((METADATA_HOST, 80), seconds).close()
+    except OSError:
+        raise Stopped(
+            f"{METADATA_HOST} does not answer, so this is no ECS instance, and in live mode "
+            f"notebook {step:02} must run on the one with the role: copy this repository there and "
+            f"run `papermill notebooks/{NOTEBOOKS[step]}.ipynb out.ipynb -p mode live` "
+            '(README, "With your own account").'
+        ) from None
+
+
+def check_charge(parameters: Mapping[str, Any]) -> None:
+    """Raise ParameterError for a method that creates an instance without ``accept_charge``."""
+    method = parameters.get("method", "attach")
+    if method != "attach" and not parameters.get("accept_charge"):
+        raise ParameterError(
+            f"method is {method!r}, which in live mode creates an instance that bills until you "
+            "delete it; set accept_charge to True to accept that, or method to 'attach'."
+        )
+
+
+def caller(client: Any) -> Mapping[str, str]:
+    """GetCallerIdentity. Raises Stopped with one sentence if STS does not accept the key."""
+    from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerException
+    from aliyunsdkcore.request import CommonRequest
+
+    request = CommonRequest("sts.aliyuncs.com", "2015-04-01", "GetCallerIdentity")
+    request.set_protocol_type("https")
+    try:
+        identity: Mapping[str, str] = json.loads(client.do_action_with_exception(request))
+    except (ClientException, ServerException) as error:
+        raise Stopped(
+            f"STS did not say whose key {KEY_ID} holds: {error.get_error_code()}, "
+            f"{mask_text(str(error.get_error_msg())):.200}"
+        ) from None
+    return identity
+
+
+def announcement(
+    step: int, identity: Mapping[str, str], parameters: Mapping[str, Any], ledger: Path | None
+) -> str:
+    """Who you are, what the notebook will create, what it costs, and how it is undone."""
+    method = parameters.get("method", "")
+    items = CREATES[step] + tuple(
+        item
+        for name in BY_METHOD
+        if step == 2 and method in (name, "both")
+        for item in BY_METHOD[name]
+    )
+    return "\n".join(
+        [
+            f"You are {identity['Arn']} in account {identity['AccountId']}, "
+            f"region {parameters['region_id']}. This notebook will create:",
+            *(f"  - {item.format(**parameters)}" for item in items),
+            'Undone by its section "Clean up", or at any time by `python -m helpers clean-up`, '
+            f"which reads {ledger}.",
+        ]
+    )
+
+
+class Gate:
+    """Lets safe requests through to the account and enters in the ledger what they create."""
+
+    def __init__(self, ledger: Ledger, accept_charge: bool) -> None:
+        self._ledger = ledger
+        self._accept_charge = accept_charge
+        self._tried: set[frozenset[tuple[str, str]]] = set()
+
+    def exchange(self, request: Request, send_on: Callable[[], Response]) -> Response:
+        """The account's answer. Raises Stopped for a request that must not be sent."""
+        if request.scheme == "http" and request.host.endswith(".aliyuncs.com"):
+            raise Stopped(
+                f"{request.host} was addressed over plain http, where everybody on the way reads "
+                "along: write https://, for an AcsClient call set_default_protocol_type('https')."
+            )
+        self._check_creation(request)
+        response = self._ledger.watch(request, send_on)
+        if _is_dry(request) and b'"DryRunOperation"' in response.body:
+            self._tried.add(_asked(request))
+        return response
+
+    def _check_creation(self, request: Request) -> None:
+        operation = describe(request)[1]
+        if operation == "RunInstances":
+            raise Stopped("RunInstances was not sent: the ledger only follows CreateInstance.")
+        if operation != "CreateInstance" or _is_dry(request):
+            return
+        if not self._accept_charge:
+            raise Stopped("CreateInstance was not sent, since accept_charge is not True.")
+        if not request.parameters.get("ClientToken"):
+            raise Stopped(
+                "CreateInstance was not sent without a ClientToken, because the SDK repeats a call "
+                "whose answer is lost: set_ClientToken(str(uuid.uuid4()))."
+            )
+        if _asked(request) not in self._tried:
+            raise Stopped(
+                "CreateInstance was not sent, since no dry run of the same parameters has passed: "
+                "call it once after set_DryRun(True)."
+            )
+
+
+def _is_dry(request: Request) -> bool:
+    return request.parameters.get("DryRun", "").lower() == "true"
+
+
+def _asked(request: Request) -> frozenset[tuple[str, str]]:
+    return frozenset(pair for pair in request.parameters.items() if pair[0] not in _FORM)
+
+
+def poll(status: Callable[[], str | None], wanted: str, seconds: float) -> str | None:
+    """Ask ``status()`` with growing pauses and a progress bar until it is ``wanted`` or None."""
+    from tqdm import tqdm
+
+    started, pause = time.monotonic(), 0.5
+    with tqdm(total=round(seconds), unit="s", bar_format="{desc} {bar} {n}/{total} s") as bar:
+        while (found := status()) not in (wanted, None):
+            waited = time.monotonic() - started
+            bar.set_description_str(f"{found}, waiting for {wanted}")
+            bar.update(round(waited) - bar.n)
+            if waited >= seconds:
+                raise TimeoutError(f"still {found} after {seconds:g} s, not {wanted}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, 10.0)
+        bar.set_description_str(str(found or "gone"))
+    return found
+
+
+def ledger_of(client: Any) -> tuple[Ledger, Mapping[str, str]]:
+    """The ledger on disk for the account that ``client`` calls, and who calls."""
+    identity = caller(client)
+    return Ledger(ledger_file(), identity["AccountId"]), identity
