@@ -141,7 +141,8 @@ def _request(environ: Mapping[str, Any]) -> Request:
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):
             headers[name.replace("_", "-")] = environ[name]
-    url = f"{environ['wsgi.url_scheme']}://{headers.get('HOST', HOST)}{environ['REQUEST_URI']}"
+    host = quote(headers.get("HOST", HOST), safe=":")  # whatever it is, the path comes after it
+    url = f"{environ['wsgi.url_scheme']}://{host}{environ['REQUEST_URI']}"
     body = environ["wsgi.input"].read()
     return Request(environ["REQUEST_METHOD"], url, headers, body, environ["REMOTE_ADDR"])
 
