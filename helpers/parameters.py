@@ -105,7 +105,7 @@ def _repair_endpoint(value: Any) -> Iterator[str]:
     name = host.removesuffix(".aliyuncs.com").rpartition(".")[2].removeprefix("oss-")
     region, internal, _ = name.partition("-internal")
     for candidate in (region, *_nearest_region(region)):
-        yield f"https://oss-{candidate}{internal}.aliyuncs.com"
+        yield f"oss-{candidate}{internal}.aliyuncs.com"
 
 
 def _is_count(value: Any) -> bool:
@@ -137,7 +137,7 @@ def _hyphenated(allowed: str, longest: int) -> Callable[[str], str]:
     return lambda value: re.sub(f"[^{allowed}]+", "-", value).strip("-")[:longest]
 
 
-_ENDPOINT = re.compile(r"(?:https://)?oss-(?P<region>[\w-]+?)(?:-internal)?\.aliyuncs\.com/?")
+_ENDPOINT = re.compile(r"oss-(?P<region>[\w-]+?)(?:-internal)?\.aliyuncs\.com")
 _FLAG = Rule("True or False", lambda value: isinstance(value, bool), _repair_flag)
 
 RULES: Mapping[str, Rule] = {
@@ -177,8 +177,8 @@ RULES: Mapping[str, Rule] = {
         lambda value: _hyphenated("a-z0-9", 63)(value.lower()),
     ),
     "endpoint": Rule(
-        "oss-<region>.aliyuncs.com or oss-<region>-internal.aliyuncs.com, with https:// or "
-        "nothing before it (over http:// the security token would travel in clear)",
+        "oss-<region>.aliyuncs.com or oss-<region>-internal.aliyuncs.com with nothing around it, "
+        "since the notebook writes https:// before it",
         _is_endpoint,
         _repair_endpoint,
     ),
