@@ -3,7 +3,7 @@
 State is the account's ``buckets``. Each function does one operation: it checks what the service
 checks, changes the state and says what the answer holds. Who may call and what the answer looks
 like is the gateway's business. All buckets are private, of one storage class and not versioned.
-https://www.alibabacloud.com/help/en/oss/developer-reference/list-of-operations-by-function
+https://github.com/AlibabaCloudDocs/oss/tree/f684091/intl.en-US/API%20Reference
 """
 
 from __future__ import annotations
@@ -22,10 +22,20 @@ from xml.etree import ElementTree
 
 from ..message import Decided, NotModelled, ServiceError
 from .account import Account, Bucket, StoredObject
-from .oss_gateway import HOSTS, MAX_NAME, Answer, Call, date_text, handle, operation, time_text
+from .oss_gateway import (
+    HOSTS,
+    MAX_NAME,
+    Answer,
+    Call,
+    date_text,
+    handle,
+    operation,
+    refuse,
+    time_text,
+)
 from .oss_listing import Page, page, read_token, token_after
 
-__all__ = ["HOSTS", "handle"]
+__all__ = ["HOSTS", "handle", "refuse"]
 
 MAX_KEYS = 1000
 MAX_DELETED = 1000
@@ -42,7 +52,7 @@ LIST_OBJECTS = "oss:ListObjects"
 
 
 def _lists(call: Call) -> Sequence[tuple[str, str]]:
-    # There is no oss:ListObjectsV2: https://www.alibabacloud.com/help/en/oss/user-guide/overview-53
+    # There is no oss:ListObjectsV2: https://www.alibabacloud.com/help/doc-detail/100680.htm
     return [(LIST_OBJECTS, call.resource)]
 
 
@@ -274,7 +284,7 @@ def _check_bucket_configuration(call: Call) -> None:
 def _check_bucket_is_free(call: Call) -> None:
     """Only the account itself may create its bucket again; that changes nothing.
 
-    https://www.alibabacloud.com/help/en/oss/support/0015-00000104
+    https://help.aliyun.com/zh/oss/support/0015-00000104
     """
     name, bucket = call.bucket_name, call.account.buckets.get(call.bucket_name)
     taken: dict[str, str | None] = {}
@@ -404,7 +414,7 @@ def _range(header: str, length: int) -> range | None:
 
 
 def _check_digest(call: Call) -> None:
-    """https://www.alibabacloud.com/help/en/oss/support/0017-00000503"""
+    """https://help.aliyun.com/zh/oss/user-guide/0017-00000503"""
     sent = call.header("content-md5")
     try:
         digest = base64.b64decode(sent, validate=True)

@@ -211,7 +211,7 @@ def _call(account: Account, request: Request, now: datetime) -> Call:
     parameters = dict(reversed(request.query))  # of a repeated parameter the first one counts
     key = request.path.removeprefix("/")
     # oss.aliyuncs.com is Hangzhou:
-    # https://www.alibabacloud.com/help/en/oss/user-guide/regions-and-endpoints
+    # https://www.alibabacloud.com/help/en/object-storage-service/latest/regions-and-endpoints
     region_id = host["region"] or "cn-hangzhou"
     return Call(account, request, now, region_id, host["bucket"] or "", key, parameters)
 
