@@ -68,7 +68,7 @@ def _installed(name: str) -> str:
 
 def _numbers(version: str) -> list[int]:
     """The release's numbers: enough to compare with the plain versions in NEEDED."""
-    return [int(number) for number in re.findall(r"\d+", re.split("[a-z+-]", version)[0])]
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _dotted(numbers: tuple[int, ...]) -> str:

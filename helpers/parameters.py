@@ -166,7 +166,6 @@ RULES: Mapping[str, Rule] = {
     "instance_type": text(
         r"ecs\.[a-z0-9-]+\.[a-z0-9-]+",
         "an instance type: ecs.<family>.<size>, such as 'ecs.g6.large'",
-        str.lower,
         lambda value: "ecs." + value.lower().removeprefix("ecs.").removeprefix("ecs-"),
         lambda value: value.lower().replace("-", "."),
     ),

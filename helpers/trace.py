@@ -70,7 +70,7 @@ def _oss_operation(request: Request, bucket: str) -> str:
         bucket, _, key = key.partition("/")
     if not bucket:
         return "ListBuckets"
-    if "x-oss-copy-source" in request.headers and request.method == "PUT":
+    if "x-oss-copy-source" in request.headers:
         return "CopyObject"
     names = {f"{request.method} {name}" for name, _ in request.query}
     if key or not names:

@@ -30,7 +30,7 @@ def test_this_environment_is_suitable() -> None:
     check_environment()
 
 
-@pytest.mark.parametrize("python", [(3, 10), (3, 11, 7), (3, 13)])
+@pytest.mark.parametrize("python", [(3, 10), (3, 11, 7), (3, 13, 9)])
 def test_each_python_that_is_supported_passes(python: tuple[int, ...]) -> None:
     check_environment(python)
 

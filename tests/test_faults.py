@@ -42,7 +42,8 @@ def trace() -> Trace:
 def faults(trace: Trace) -> Iterator[Faults]:
     faults = Faults(refuse)
     body = b'{"RequestId": "04F0F334"}'
-    with Interceptor(lambda *_: Response(200, {}, body), trace, faults, offline=True):
+    answer = Response(200, {"Content-Length": str(len(body))}, body)
+    with Interceptor(lambda *_: answer, trace, faults, offline=True):
         yield faults
 
 
@@ -92,9 +93,10 @@ def test_a_fault_is_raised_as_each_stack_raises_the_real_one(
     assert requests.get(META).status_code == 200
 
 
-def test_who_waits_for_ever_gets_a_slow_answer(faults: Faults) -> None:
-    faults.next("metadata", "slow", times=3)
+def test_who_waits_long_enough_gets_a_slow_answer(faults: Faults) -> None:
+    faults.next("metadata", "slow", times=4)
     assert requests.get(META).status_code == 200
+    assert requests.get(META, timeout=121).status_code == 200
     assert requests.get(META, timeout=(1, None)).status_code == 200
     assert urllib.request.urlopen(META).status == 200
 

@@ -66,7 +66,7 @@ def test_every_region_is_allowed_and_has_endpoints(region: str) -> None:
     ("name", "value", "nearest"),
     [
         ("mode", "repaly", "replay"),
-        ("mode", "Live", "live"),
+        ("mode", "LIVE", "live"),
         ("mode", "offline", None),
         ("mode", True, None),
         ("region_id", "cn-hangzou", "cn-hangzhou"),
@@ -87,6 +87,7 @@ def test_every_region_is_allowed_and_has_endpoints(region: str) -> None:
         ("instance_id", "bp67acfmxazb4p****", "i-bp67acfmxazb4p****"),
         ("instance_id", "I_bp67acfmxazb4p", "i-bp67acfmxazb4p"),
         ("instance_id", '["i-bXXXXXXXX"]', None),
+        ("instance_id", " i-bp67acfmxazb4p ", "i-bp67acfmxazb4p"),
         ("instance_id", "i-1", None),
         ("v_switch_id", "vpc-bp1aevy8sofi8mh1q0000", None),
         ("security_group_id", "bp1fg655nh68xyz90000", "sg-bp1fg655nh68xyz90000"),
@@ -104,6 +105,11 @@ def test_every_region_is_allowed_and_has_endpoints(region: str) -> None:
             "endpoint",
             "ramroletest.oss-cn-hangzhou-internal.aliyuncs.com",
             "oss-cn-hangzhou-internal.aliyuncs.com",
+        ),
+        (
+            "endpoint",
+            "https://oss-cn-hangzhou-internal.aliyuncs.com/ramroletest",
+            "https://oss-cn-hangzhou-internal.aliyuncs.com",
         ),
         ("endpoint", "oss-cn-hangzou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"),
         ("endpoint", "https://oss-cn-hangzhou.aliyuncs.com/", "oss-cn-hangzhou.aliyuncs.com"),

@@ -88,6 +88,12 @@ def test_nothing_that_a_trace_hands_out_holds_a_secret() -> None:
     assert trace[0].request.parameters["Action"] == "GetRole"
 
 
+def test_a_refusal_of_the_metadata_token_can_be_read() -> None:
+    refused = Exchange(Request("PUT", f"{META}/api/token"), Response(403, {}, b"Forbidden"))
+    response = Trace([refused])[0].response
+    assert response is not None and response.body == b"Forbidden"
+
+
 def test_a_trace_reads_line_by_line() -> None:
     assert repr(canaries()).splitlines() == [
         "ram GetRole: 403",
