@@ -22,6 +22,7 @@ from .masking import mask_text
 MODULES = {"ecs": "aliyunsdkecs.request.v20140526", "ram": "aliyunsdkram.request.v20150501"}
 SKEW = timedelta(minutes=15)  # how far a signature's time may be off the service's
 NOT_YET_SEEN = timedelta(minutes=5)  # an instance may take a while until it is listed
+NEVER_THERE = "InvalidNetworkType.MismatchRamRole"  # such an instance carries no role
 # An instance in between two states is deleted a little later.
 BUSY = "IncorrectInstanceStatus"
 
@@ -54,7 +55,7 @@ class Remover:
             for found in _found(self._ledger, entry, client):
                 _undo(found, client)
         except (ClientException, ServerException) as error:
-            if getattr(error, "http_status", 0) != 404:
+            if getattr(error, "http_status", 0) != 404 and error.get_error_code() != NEVER_THERE:
                 return mask_text(f"{error.get_error_code()}: {error.get_error_msg()}")
         except live.Stopped as stopped:
             return str(stopped)

@@ -42,17 +42,19 @@ class Cloud:
     hook: Hook | None = None
     sandbox: Any = None
     ahead: timedelta = timedelta()
+    pace: float = 8  # seconds that pass with each question about an instance
 
     def reset(self, step: int = 1) -> None:
         """A new account, as it is before ``step``."""
-        self.hook, self.ahead = None, timedelta()
+        self.hook, self.ahead, self.pace = None, timedelta(), 8
         self.requests.clear()
         account = account_before(step, Names(), self.now())
         account.here = Names().instance_id
         self.sandbox = Sandbox(account, RECORDINGS)
         key = next(iter(account.access_keys.values()))
         self.environment.update(
-            ALIBABA_CLOUD_ACCESS_KEY_ID=key.access_key_id, ALIBABA_CLOUD_ACCESS_KEY_SECRET=key.secret
+            ALIBABA_CLOUD_ACCESS_KEY_ID=key.access_key_id,
+            ALIBABA_CLOUD_ACCESS_KEY_SECRET=key.secret,
         )
 
     def now(self) -> datetime:
@@ -62,7 +64,7 @@ class Cloud:
         operation = describe(request)[1]
         self.requests.append(operation)
         if operation in ("DescribeInstanceStatus", "DeleteInstance"):
-            self.ahead += timedelta(seconds=8)  # an instance does not take its time here
+            self.ahead += timedelta(seconds=self.pace)
         if self.hook:
             return self.hook(request, lambda: self.sandbox.handle(request, self.now()))
         answer: Response = self.sandbox.handle(request, self.now())
@@ -80,7 +82,9 @@ class Cloud:
         }
 
 
-NOTHING: dict[str, Any] = {name: [] for name in ("roles", "policies", "instances", "attached", "rules")}
+NOTHING: dict[str, Any] = {
+    name: [] for name in ("roles", "policies", "instances", "attached", "rules")
+}
 
 
 @pytest.fixture(scope="session")

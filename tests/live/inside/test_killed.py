@@ -1,0 +1,58 @@
+"""SIGKILL at every request of notebook 02, before it arrives and after: clean-up finds all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.live.inside.conftest import Cloud
+from tests.live.inside.in_process import cells, exit_code, killed_at, run_cells, run_clean_up
+
+PARAMETERS = {"mode": "live", "accept_charge": True}
+IS_TAGGED = any("set_Tags" in source for source in cells("02"))
+
+
+@pytest.mark.parametrize("arrived", [False, True], ids=["before it arrives", "before its answer"])
+def test_killed_anywhere(cloud: Cloud, tmp_path: Path, arrived: bool) -> None:
+    met = []
+    for number in range(1, 100):
+        cloud.reset(step=2)
+        cloud.pace = 30
+        before = cloud.left()
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        os.chdir(folder)
+        at = killed_at(cloud, number, arrived, run_cells, "02", PARAMETERS, cloud.environment)
+        if at == "CreateInstance" and not IS_TAGGED:
+            continue  # nothing else finds it
+        code = exit_code(run_clean_up, cloud.environment)
+        assert cloud.left() == before, (at, Path("output").read_text())
+        # An instance that was not made may still come to light: its entry stays for five minutes.
+        assert code == (at == "CreateInstance" and not arrived), Path("output").read_text()
+        if not at:
+            break
+        met.append(at)
+    assert len(met) >= 20
+    assert {"AttachInstanceRamRole", "CreateRole", "DeleteInstance"} <= set(met)
+
+
+@pytest.mark.parametrize("arrived", [False, True], ids=["before it arrives", "before its answer"])
+def test_clean_up_killed_anywhere(cloud: Cloud, tmp_path: Path, arrived: bool) -> None:
+    for number in range(1, 20):
+        cloud.reset(step=2)
+        cloud.pace = 30
+        before = cloud.left()
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        os.chdir(folder)
+        # The 17th request is the one after everything was made.
+        killed_at(cloud, 18, False, run_cells, "02", PARAMETERS, cloud.environment)
+        assert len(cloud.left()["roles"]) > len(before["roles"])
+        cloud.requests.clear()
+        at = killed_at(cloud, number, arrived, run_clean_up, cloud.environment)
+        assert exit_code(run_clean_up, cloud.environment) == 0, Path("output").read_text()
+        assert cloud.left() == before, at
+        if not at:
+            return
