@@ -39,6 +39,7 @@ class Cloud:
 
     environment: dict[str, str] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    passwords: list[str] = field(default_factory=list)
     hook: Hook | None = None
     sandbox: Any = None
     ahead: timedelta = timedelta()
@@ -62,6 +63,8 @@ class Cloud:
 
     def answer(self, request: Request) -> Response:
         operation = describe(request)[1]
+        if password := request.parameters.get("Password"):
+            self.passwords.append(password)
         self.requests.append(operation)
         if operation in ("DescribeInstanceStatus", "DeleteInstance"):
             self.ahead += timedelta(seconds=self.pace)
@@ -69,6 +72,14 @@ class Cloud:
             return self.hook(request, lambda: self.sandbox.handle(request, self.now()))
         answer: Response = self.sandbox.handle(request, self.now())
         return answer
+
+    def secrets(self) -> list[str]:
+        """All that must be in no file: keys, secrets, tokens and passwords."""
+        account = self.sandbox.account
+        keys = [*account.access_keys.values(), *account.credentials.values()]
+        found = [text for key in keys for text in (key.access_key_id, key.secret)]
+        found += [one.security_token for one in account.credentials.values()]
+        return found + [token for _, token in account.metadata_tokens] + self.passwords
 
     def left(self) -> dict[str, Any]:
         """What an account has that it did not have before step 1."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -35,6 +36,17 @@ def test_live(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> N
     assert "BILLS  ECS instance i-" in helpers("ledger")
     request.getfixturevalue("on_the_instance")
     run(tmp_path, ["03", "04"])
+    assert len(cloud.secrets()) > 6 and cloud.passwords
+    assert found_in(tmp_path, cloud.secrets()) == []
+
+
+def found_in(folder: Path, secrets: list[str]) -> list[tuple[str, str]]:
+    """Which files hold which secrets, as they are or percent-encoded."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} >= {".ipynb", ".jsonl"}
+    forms = [form for secret in secrets for form in (secret, quote(secret, safe=""))]
+    texts = [(path.name, path.read_bytes().decode("utf-8", "replace")) for path in files]
+    return [(name, form) for name, text in texts for form in forms if form in text]
 
 
 def test_clean_up(cloud: Cloud, tmp_path: Path) -> None:
