@@ -109,7 +109,7 @@ def test_every_region_is_allowed_and_has_endpoints(region: str) -> None:
         (
             "endpoint",
             "https://oss-cn-hangzhou-internal.aliyuncs.com/ramroletest",
-            "https://oss-cn-hangzhou-internal.aliyuncs.com",
+            "oss-cn-hangzhou-internal.aliyuncs.com",
         ),
         ("endpoint", "oss-cn-hangzou.aliyuncs.com", "oss-cn-hangzhou.aliyuncs.com"),
         ("endpoint", "https://oss-cn-hangzhou.aliyuncs.com/", "oss-cn-hangzhou.aliyuncs.com"),
