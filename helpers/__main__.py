@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from helpers.clean_up import Remover
+    from helpers.cohort import Cohort
     from helpers.ledger import Entry
+    from helpers.roster import Row
     from helpers.runs import Result
 
 
@@ -25,19 +29,35 @@ def main() -> None:
     """Run the notebooks on ECS instance RAM roles."""
 
 
+def _parameter_options(command: Any) -> Any:
+    """The options of parameters, as papermill has them, and where the notebooks are."""
+    options = (
+        click.option("-p", "typed", nargs=2, multiple=True, metavar="NAME VALUE", help="A value."),
+        click.option(
+            "-r", "raw", nargs=2, multiple=True, metavar="NAME TEXT", help="A value taken as text."
+        ),
+        click.option(
+            "-f",
+            "files",
+            multiple=True,
+            type=click.Path(exists=True, dir_okay=False),
+            help="A YAML file of parameters.",
+        ),
+        click.option("-y", "yamls", multiple=True, metavar="YAML", help="Parameters as YAML text."),
+        click.option(
+            "--notebooks",
+            "folder",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Folder of the notebooks, if not this repository's.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @main.command()
-@click.option("-p", "typed", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
-@click.option(
-    "-r", "raw", nargs=2, multiple=True, metavar="NAME TEXT", help="A parameter taken as text."
-)
-@click.option(
-    "-f",
-    "files",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False),
-    help="A YAML file of parameters.",
-)
-@click.option("-y", "yamls", multiple=True, metavar="YAML", help="Parameters as YAML text.")
+@_parameter_options
 @click.option("--only", multiple=True, metavar="NUMBER", help="Run this notebook, such as 03.")
 @click.option(
     "--out",
@@ -45,12 +65,6 @@ def main() -> None:
     show_default=True,
     type=click.Path(file_okay=False),
     help="Folder for the executed copies and summary.json.",
-)
-@click.option(
-    "--notebooks",
-    "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the notebooks, if not this repository's.",
 )
 @click.option("--report", is_flag=True, help="Write an HTML page of each executed notebook too.")
 @click.option("--hide-code", is_flag=True, help="Write these pages without the code.")
@@ -132,6 +146,67 @@ def _finish(
 
 
 @main.command()
+@click.argument("roster", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_parameter_options
+@click.option(
+    "--out",
+    default="build/cohort",
+    show_default=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for results.csv, results.html and a folder for each learner.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1), help="Rows at once; 2 for each core if left out."
+)
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--dask", "scheduler", metavar="ADDRESS", help="Run on a cluster: tcp://host:8786.")
+def cohort(
+    roster: Path,
+    typed: Sequence[tuple[str, str]],
+    raw: Sequence[tuple[str, str]],
+    files: Sequence[str],
+    yamls: Sequence[str],
+    folder: Path | None,
+    out: Path,
+    workers: int | None,
+    resume: bool,
+    scheduler: str | None,
+) -> None:
+    """Run the notebooks for each row of ROSTER, a CSV file.
+
+    Its column "learner" names the row and its folder; any other column is a parameter. A row that
+    fails stops no other. With --resume rows that are done are kept, and failed ones run again.
+    Exits with 1 if a notebook failed, with 2 if the roster is wrong; then nothing has been started.
+    """
+    from helpers import cohort, runs
+    from helpers import roster as rosters
+
+    try:
+        shared = runs.read_parameters(files, yamls, typed, raw)
+        notebooks = runs.find_notebooks(folder or runs.NOTEBOOKS)
+        runs.check_parameters(shared, notebooks)
+        defaults = {n: v for path in notebooks for n, v in runs.parameter_defaults(path).items()}
+        rows = rosters.read_roster(roster, defaults, shared)
+        job = cohort.Cohort(rows, shared, notebooks, out)
+        place = cohort.dask(scheduler) if scheduler else cohort.processes(workers)
+        _run_cohort(job, job.left(resume), place)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _run_cohort(job: Cohort, rows: Sequence[Row], place: AbstractContextManager[Any]) -> None:
+    from tqdm import tqdm
+
+    done = len(job.rows) - len(rows)
+    with place as (submit, window), tqdm(total=len(job.rows), initial=done, unit="row") as bar:
+        for _ in job.run(rows, submit, window):
+            bar.update()
+    page, counts = job.write_page(), job.counts()
+    click.echo(f"{counts['finished']} of {counts['learners']} finished every notebook, see {page}")
+    raise SystemExit(int(counts["finished"] < counts["learners"]))
+
+
+@main.command()
 @click.option("-p", "typed", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
 @click.option("--step", type=click.IntRange(1, 4), default=4, show_default=True)
 @click.option("--port", default=8080, show_default=True, help="For http; 0 takes a free one.")
@@ -197,6 +272,21 @@ def _remove(remover: Remover, entry: Entry) -> bool:
     problem = remover.remove(entry)
     click.echo(f"{entry.resource} {entry.id}: {problem or 'removed'}")
     return bool(problem)
+
+
+@main.command()
+@click.option("-p", "typed", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
+def policy(typed: Sequence[tuple[str, str]]) -> None:
+    """Print the RAM policy of a user who runs notebooks 01 and 02 live and cleans up.
+
+    It names what the parameters name: give the values that you will run with.
+    """
+    from helpers import permissions
+
+    try:
+        click.echo(permissions.as_text(permissions.minimal_policy(dict(typed))))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 if __name__ == "__main__":
