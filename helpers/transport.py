@@ -160,7 +160,7 @@ def _patch_requests(interceptor: Interceptor, stack: _Requests) -> None:
             return original(self, request, stream, timeout, *args, **kwargs)
 
         def send_on() -> Response:
-            return _read_requests(original(self, request, True, timeout, *args, **kwargs))
+            return _read_requests(original(self, request, stream, timeout, *args, **kwargs))
 
         body, seconds = _take_body(request), _read_timeout(timeout)
         ours = Request(request.method, request.url, _text(request.headers), body)
@@ -180,7 +180,7 @@ def _take_body(prepared: Any) -> bytes:
     body = _bytes(prepared.body)
     if not isinstance(prepared.body, bytes | str | None):
         framed = "Content-Length" in prepared.headers
-        prepared.body = body if framed else iter([body] if body else [])
+        prepared.body = body if framed else iter([body])
     return body
 
 
