@@ -17,7 +17,6 @@ from functools import wraps
 from http.client import HTTPResponse, RemoteDisconnected, responses
 from importlib import import_module
 from threading import Lock
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -75,12 +74,7 @@ class Interceptor:
         self.install()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def answer(self, request: Request, send_on: SendOn, read_timeout: float | None) -> Response:
@@ -104,8 +98,8 @@ def _patch() -> None:
     _patches.close()
     if _installed:
         interceptor = _installed[-1]
-        for packages in _REQUESTS:
-            _patch_requests(interceptor, _Requests(*packages))
+        for stack in [_Requests(*packages) for packages in _REQUESTS]:
+            _patch_requests(interceptor, stack)
         _patch_urllib(interceptor)
         if interceptor.offline:
             guard(_patches)
