@@ -1,9 +1,9 @@
 """Remove what runs have left in a real account: what the ledger lists, the newest first.
 
 Each entry is undone by the operation that its kind names. One whose answer never came is looked for
-first: an instance by its tag; a role or a policy counts as ours only if it is not older than the
-request, since a name can have been there before. What is gone already is done. What cannot be
-removed stays in the ledger, so the command can be run again.
+first: an instance by its tag, an attachment where it would be; a role or a policy counts as ours
+only if it is not older than the request, since a name can have been there before. What is gone
+already is done. What cannot be removed stays in the ledger, so the command can be run again.
 """
 
 from __future__ import annotations
@@ -93,17 +93,27 @@ def _undo(entry: Entry, client: Any) -> None:
 
 def _found(ledger: Ledger, entry: Entry, client: Any) -> list[Entry]:
     """``entry``, or what an uncertain one turns out to be. Raises live.Stopped if that is open."""
-    if entry.state != UNCERTAIN:
+    if entry.state != UNCERTAIN or not entry.kind.looked_for_by:
         return [entry]
-    if entry.resource == "ECS instance":
+    if entry.kind.looked_for_by == "DescribeInstances":
         return _by_tag(ledger, entry, client)
-    reads = {"RAM role": "GetRole", "RAM policy": "GetPolicy"}
-    if reading := reads.get(entry.resource):
-        custom = {"PolicyType": "Custom"} if reading == "GetPolicy" else {}
-        answer = call(client, "ram", reading, **entry.names, **custom)
+    return [entry] if _is_there(entry, client) else []
+
+
+def _is_there(entry: Entry, client: Any) -> bool:
+    reading = entry.kind.looked_for_by
+    names = {"PolicyType": "Custom", **entry.names} if reading == "GetPolicy" else entry.names
+    if reading == "ListPoliciesForRole":
+        names = {"RoleName": entry.names["RoleName"]}
+    answer = call(client, entry.kind.service, reading, **names)
+    if reading in ("GetRole", "GetPolicy"):
         made = datetime.fromisoformat(answer[reading[3:]]["CreateDate"].replace("Z", "+00:00"))
-        return [entry] if made > datetime.fromisoformat(entry.at) - SKEW else []
-    return [entry]
+        return made > datetime.fromisoformat(entry.at) - SKEW
+    lists = (
+        each for value in answer.values() if isinstance(value, dict) for each in value.values()
+    )
+    rows = [row for rows in lists for row in rows]
+    return any(all(row.get(n, v) == v for n, v in entry.names.items()) for row in rows)
 
 
 def _by_tag(ledger: Ledger, entry: Entry, client: Any) -> list[Entry]:

@@ -22,7 +22,10 @@ from .message import Request, Response
 
 
 class Kind(NamedTuple):
-    """A kind of resource: what makes and what undoes it, and the parameters that name it."""
+    """A kind of resource: what makes and what undoes it, and the parameters that name it.
+
+    ``looked_for_by`` is the operation that tells whether it is there, where clean-up needs one.
+    """
 
     resource: str
     service: str
@@ -30,25 +33,43 @@ class Kind(NamedTuple):
     undone_by: str
     named_by: tuple[str, ...]
     bills: bool = False
+    looked_for_by: str = ""
 
 
 KINDS = (
-    Kind("RAM role", "ram", "CreateRole", "DeleteRole", ("RoleName",)),
-    Kind("RAM policy", "ram", "CreatePolicy", "DeletePolicy", ("PolicyName",)),
+    Kind("RAM role", "ram", "CreateRole", "DeleteRole", ("RoleName",), looked_for_by="GetRole"),
+    Kind(
+        "RAM policy",
+        "ram",
+        "CreatePolicy",
+        "DeletePolicy",
+        ("PolicyName",),
+        looked_for_by="GetPolicy",
+    ),
     Kind(
         "policy on a role",
         "ram",
         "AttachPolicyToRole",
         "DetachPolicyFromRole",
         ("PolicyName", "PolicyType", "RoleName"),
+        looked_for_by="ListPoliciesForRole",
     ),
-    Kind("ECS instance", "ecs", "CreateInstance", "DeleteInstance", ("InstanceId",), bills=True),
+    Kind(
+        "ECS instance",
+        "ecs",
+        "CreateInstance",
+        "DeleteInstance",
+        ("InstanceId",),
+        True,
+        "DescribeInstances",
+    ),
     Kind(
         "role on an instance",
         "ecs",
         "AttachInstanceRamRole",
         "DetachInstanceRamRole",
         ("RamRoleName", "InstanceIds"),
+        looked_for_by="DescribeInstanceRamRole",
     ),
     Kind(
         "security group rule",

@@ -16,9 +16,10 @@ import pytest
 from cheroot.wsgi import Server
 
 from helpers.message import Request, Response
+from helpers.permissions import as_text, minimal_policy
 from helpers.recordings import load
 from helpers.sandbox.sandbox import Sandbox
-from helpers.sandbox.scenario import Names, account_before
+from helpers.sandbox.scenario import Names, account_before, add_user
 from helpers.server import serve, wsgi
 from helpers.trace import METADATA_HOST, describe
 
@@ -30,6 +31,7 @@ HOSTS = [
     f"{BUCKET}-misspelt.oss-{REGION}.aliyuncs.com", "localhost",
 ]  # fmt: skip
 RECORDINGS = load()
+POLICY = as_text(minimal_policy({}))
 Hook = Callable[[Request, Callable[[], Response]], Response]
 
 
@@ -52,7 +54,7 @@ class Cloud:
         account = account_before(step, Names(), self.now())
         account.here = Names().instance_id
         self.sandbox = Sandbox(account, RECORDINGS)
-        key = next(iter(account.access_keys.values()))
+        key = add_user(account, "learner", {"Minimal": POLICY})
         self.environment.update(
             ALIBABA_CLOUD_ACCESS_KEY_ID=key.access_key_id,
             ALIBABA_CLOUD_ACCESS_KEY_SECRET=key.secret,

@@ -38,8 +38,7 @@ def test_killed_anywhere(cloud: Cloud, tmp_path: Path, arrived: bool) -> None:
     assert {"AttachInstanceRamRole", "CreateRole", "DeleteInstance"} <= set(met)
 
 
-@pytest.mark.parametrize("arrived", [False, True], ids=["before it arrives", "before its answer"])
-def test_clean_up_killed_anywhere(cloud: Cloud, tmp_path: Path, arrived: bool) -> None:
+def test_clean_up_killed_anywhere(cloud: Cloud, tmp_path: Path) -> None:
     for number in range(1, 20):
         cloud.reset(step=2)
         cloud.pace = 30
@@ -47,11 +46,10 @@ def test_clean_up_killed_anywhere(cloud: Cloud, tmp_path: Path, arrived: bool) -
         folder = tmp_path / str(number)
         folder.mkdir()
         os.chdir(folder)
-        # The 17th request is the one after everything was made.
         killed_at(cloud, 18, False, run_cells, "02", PARAMETERS, cloud.environment)
         assert len(cloud.left()["roles"]) > len(before["roles"])
         cloud.requests.clear()
-        at = killed_at(cloud, number, arrived, run_clean_up, cloud.environment)
+        at = killed_at(cloud, number, True, run_clean_up, cloud.environment)
         assert exit_code(run_clean_up, cloud.environment) == 0, Path("output").read_text()
         assert cloud.left() == before, at
         if not at:

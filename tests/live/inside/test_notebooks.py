@@ -33,6 +33,7 @@ def helpers(*command: str) -> str:
 def test_live(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     run(tmp_path, ["01", "02"])
     assert cloud.left()["instances"] and cloud.left()["attached"]
+    assert found_in(tmp_path, ["Forbidden.RAM", "NoPermission"]) == []
     assert "BILLS  ECS instance i-" in helpers("ledger")
     request.getfixturevalue("on_the_instance")
     run(tmp_path, ["03", "04"])

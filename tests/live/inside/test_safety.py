@@ -49,6 +49,7 @@ def creation(**changes: Any) -> CreateInstanceRequest:
     request.set_ImageId(NAMES.image_id)
     request.set_InstanceType(NAMES.instance_type)
     request.set_VSwitchId(NAMES.v_switch_id)
+    request.set_SecurityGroupId(NAMES.security_group_id)
     request.set_ClientToken(str(uuid.uuid4()))
     request.set_Tags([{"Key": "created-by", "Value": request.get_ClientToken()}])
     for name, value in changes.items():
@@ -95,7 +96,7 @@ def test_what_could_buy_too_much_is_stopped(
 
 def test_a_dry_run_that_fails_is_none(session: Session, cloud: Cloud) -> None:
     request = creation(ImageId="none_such.vhd", DryRun=True)
-    with pytest.raises(ServerException, match=r"InvalidImageId\.NotFound"):
+    with pytest.raises(ServerException, match=r"Forbidden\.RAM"):
         send(session, request)
     request.set_DryRun(False)
     with pytest.raises(Stopped, match="no dry run"):
