@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -24,10 +25,11 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import groupby
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, cast
 
+from .kernels import end_with_parent
 from .masking import mask_text
 from .roster import Row
 from .runs import Result, run_suite
@@ -202,7 +204,7 @@ def processes(count: int | None = None) -> Iterator[tuple[Submit, int]]:
 
     def pool() -> ProcessPoolExecutor:
         if getattr(own, "pool", None) not in pools:
-            own.pool = ProcessPoolExecutor(1, get_context("spawn"), _follow_parent)
+            own.pool = ProcessPoolExecutor(1, get_context("spawn"), _prepare_worker)
             pools.append(own.pool)
         return cast(ProcessPoolExecutor, own.pool)
 
@@ -223,19 +225,9 @@ def processes(count: int | None = None) -> Iterator[tuple[Submit, int]]:
                 each.shutdown()
 
 
-def _follow_parent() -> None:
-    """In a worker: leave Ctrl-C to the parent, and end when it ends, even if it is killed."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-
-    def follow() -> None:
-        if parent:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
+def _prepare_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+    end_with_parent()
 
 
 @contextmanager
@@ -250,8 +242,8 @@ def dask(address: str) -> Iterator[tuple[Submit, int]]:
     except ImportError:
         raise CohortError("--dask needs distributed: pip install 'distributed>=2025.1'.") from None
     try:
-        client = Client(address, timeout="10s")
-        client.wait_for_workers(1, timeout=10)
+        client = Client(address, timeout="5s")
+        client.wait_for_workers(1, timeout=5)
     except (OSError, TimeoutError, ValueError) as error:
         raise CohortError(
             f"--dask {address}: no scheduler with a worker answers ({error})."

@@ -14,6 +14,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote
 
 MASK = "****"
@@ -64,6 +65,7 @@ _SHOWN_HEADERS = re.compile(
 )
 
 
+@lru_cache  # a trace is shown again and again
 def mask_text(text: str) -> str:
     """``text`` without secrets, for a line of output, a body, a URL or an exception's text."""
     for form in _FORMS:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers import kernels
+
 # Where rfc3987_syntax is installed, importing nbformat builds its grammar for a second, in every
 # process. No schema of Jupyter uses it: https://github.com/jupyter-server/jupyter_server/issues/1559
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
@@ -95,15 +97,20 @@ def read_parameters(
 
     Raises ``ValueError`` for text that is not a YAML mapping.
     """
-    from papermill.cli import _resolve_type
-
     texts = {f"the file {name}": Path(name).read_text("utf-8") for name in files}
     texts |= {f"the text {text!r}": text for text in yamls}
     parameters: dict[str, Any] = {}
     for where, text in texts.items():
         parameters |= _yaml_mapping(where, text)
-    parameters |= {name: _resolve_type(value) for name, value in typed}
-    return parameters | dict(raw)
+    return parameters | _typed(typed) | dict(raw)
+
+
+def _typed(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    if not pairs:
+        return {}  # without papermill, whose import takes a while
+    from papermill.cli import _resolve_type
+
+    return {name: _resolve_type(value) for name, value in pairs}
 
 
 def _yaml_mapping(where: str, text: str) -> dict[str, Any]:
@@ -146,6 +153,7 @@ def run_suite(
     At most ``workers`` notebooks run at once, and only in replay mode. ``on_cell`` is called after
     each cell. Whatever happens in a notebook is in its ``Result``.
     """
+    kernels.start_fork_server()
     folder = Path(out, learner).absolute()
 
     def run(notebook: str) -> Result:
@@ -219,6 +227,7 @@ def _execute(
             # https://github.com/nteract/papermill/issues/473
             resources={"metadata": {"path": str(output.parent)}},
             shutdown_kernel="immediate",
+            kernel_manager_class=kernels.kernel_manager_class(),
             on_cell_complete=on_cell,
             config=config,
         )
