@@ -13,14 +13,18 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .ledger import Ledger, ledger_file
 from .masking import mask_text
 from .message import Request, Response
 from .parameters import OneSentence, ParameterError
 from .trace import METADATA_HOST, describe
+
+if TYPE_CHECKING:
+    from .recorder import Recorder
 
 KEY_ID, SECRET, TOKEN = (
     f"ALIBABA_CLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
@@ -139,8 +143,11 @@ def announcement(
 class Gate:
     """Lets safe requests through to the account and enters in the ledger what they create."""
 
-    def __init__(self, ledger: Ledger, accept_charge: bool) -> None:
+    def __init__(
+        self, ledger: Ledger, accept_charge: bool, recorder: Recorder | None = None
+    ) -> None:
         self._ledger = ledger
+        self._recorder = recorder
         self._accept_charge = accept_charge
         self._tried: set[frozenset[tuple[str, str]]] = set()
 
@@ -155,6 +162,8 @@ class Gate:
         response = self._ledger.watch(request, send_on)
         if _is_dry(request) and b'"DryRunOperation"' in response.body:
             self._tried.add(_asked(request))
+        if self._recorder:
+            self._recorder.keep(request, response)
         return response
 
     def _check_creation(self, request: Request) -> None:
@@ -207,3 +216,20 @@ def ledger_of(client: Any) -> tuple[Ledger, Mapping[str, str]]:
     """The ledger on disk for the account that ``client`` calls, and who calls."""
     identity = caller(client)
     return Ledger(ledger_file(), identity["AccountId"]), identity
+
+
+def recorder(parameters: Mapping[str, Any], account: str) -> Recorder:
+    """What writes recordings to ``build/recordings``, beside the ledger's folder."""
+    from importlib.metadata import version
+
+    from .environment import NEEDED
+    from .recorder import Recorder
+
+    source = {
+        "source": "an account of the person who recorded it",
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "region": parameters["region_id"],
+        "sdk": ", ".join(f"{name} {version(name)}" for name in NEEDED),
+    }
+    folder = ledger_file().parent.parent / "build" / "recordings"
+    return Recorder(folder, parameters, account, source)

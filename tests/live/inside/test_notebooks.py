@@ -44,7 +44,7 @@ def test_live(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> N
 def found_in(folder: Path, secrets: list[str]) -> list[tuple[str, str]]:
     """Which files hold which secrets, as they are or percent-encoded."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".ipynb", ".jsonl"}
+    assert files
     forms = [form for secret in secrets for form in (secret, quote(secret, safe=""))]
     texts = [(path.name, path.read_bytes().decode("utf-8", "replace")) for path in files]
     return [(name, form) for name, text in texts for form in forms if form in text]
