@@ -8,8 +8,10 @@ each mode: they get a credential, a trace of what was sent, and a ledger of what
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from .clock import Clock
@@ -17,16 +19,34 @@ from .environment import check_environment
 from .faults import Faults
 from .ledger import Ledger
 from .message import Request, Response
-from .parameters import OneSentence, check_all, check_names, injected_names
+from .parameters import OneSentence, Rule, check_all, check_names, injected_names, text
 from .trace import Trace
 from .transport import Interceptor, SendOn
 
-STEPS = (1, 2, 3, 4)
+_STEP = Rule(
+    "1, 2, 3 or 4, the number of the notebook",
+    lambda value: type(value) is int and value in range(1, 5),
+    lambda value: (step for step in range(1, 5) if str(value).strip() == str(step)),
+)
+# https://www.alibabacloud.com/help/en/ram/developer-reference/api-ram-2015-05-01-createuser
+_USER_NAME = text("[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits, '.', '_' and '-'")
+_POLICIES = Rule(
+    "a list of policy documents, each of them a dictionary",
+    lambda value: isinstance(value, list | tuple) and all(isinstance(p, Mapping) for p in value),
+    lambda value: [[value]] if isinstance(value, Mapping) else [],
+)
+# The SDK lets these win over the credential that a client is given:
+# https://github.com/aliyun/aliyun-openapi-python-sdk/blob/master/aliyun-python-sdk-core/aliyunsdkcore/auth/signers/signer_factory.py
+_WIN_OVER_CREDENTIALS = ("ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET")
 _current: list[Session] = []
 
 
 class ReplayOnly(OneSentence):
     """What only the stand-in can do: make a RAM user on the spot, move the clock."""
+
+
+class SessionClosed(OneSentence):
+    """The session was closed, or ``connect`` has opened another; it answers nothing any more."""
 
 
 class Session:
@@ -45,7 +65,8 @@ class Session:
         self.ledger = Ledger()
         self._faults: Faults
         self._sandbox: Any = None
-        self._interceptor: Interceptor
+        self._undo = ExitStack()
+        self._undo.callback(self.clock.reset)
 
     @property
     def faults(self) -> Faults:
@@ -54,19 +75,24 @@ class Session:
         return self._faults
 
     def sign_in_as(self, user_name: str, policies: Sequence[Mapping[str, Any]]) -> Any:
-        """The credential of a new RAM user that has these policies and no other rights.
+        """The credential of a RAM user that has these policies and no other rights.
 
-        Raises ReplayOnly in live mode, PolicyError for a document that is no policy.
+        A user of that name is made, or loses the policies it had. Raises ReplayOnly in live mode,
+        ParameterError for a name that RAM does not take, PolicyError for a document that is no
+        policy.
         """
         self._only_in_replay("sign_in_as makes a RAM user")
         from .policy import parse
         from .sandbox.scenario import add_user
 
-        documents = {
-            f"{user_name}-{number}": json.dumps(policy) for number, policy in enumerate(policies, 1)
+        _USER_NAME.check("user_name", user_name)
+        named = {
+            f"{user_name}-{number}": policy
+            for number, policy in enumerate(_POLICIES.check("policies", policies), 1)
         }
-        for name, document in documents.items():
-            parse(document, name=name)
+        for name, policy in named.items():
+            parse(policy, name=name)
+        documents = {name: json.dumps(policy) for name, policy in named.items()}
         return _credential(add_user(self._sandbox.account, user_name, documents))
 
     def wait_until(
@@ -89,8 +115,7 @@ class Session:
 
     def close(self) -> None:
         """Undo what ``connect`` did to this process: HTTP, network, clock. Can be called twice."""
-        self._interceptor.close()
-        self.clock.reset()
+        self._undo.close()
         if self in _current:
             _current.remove(self)
 
@@ -101,6 +126,8 @@ class Session:
         self.close()
 
     def __repr__(self) -> str:
+        if self not in _current:
+            return "Closed: requests leave as if connect had never run. Call helpers.connect again."
         where = (
             "answered on this machine, nothing leaves it"
             if self.mode == "replay"
@@ -111,6 +138,8 @@ class Session:
     def _only_in_replay(self, what: str) -> None:
         if self.mode != "replay":
             raise ReplayOnly(f"{what}, which is for replay: {self.mode} mode does not do it.")
+        if self not in _current:
+            raise SessionClosed(f"{what}, but this session is closed: run helpers.connect again.")
 
 
 def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
@@ -121,15 +150,26 @@ def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
     ``"record"``. Calling it again starts over. Raises ParameterError with one sentence.
     """
     check_environment()
+    _STEP.check("step", step)
     given = {"mode": mode, **parameters}
     check_all(given)
     check_names(_injected(), given)
     for session in list(_current):
         session.close()
     session = Session(mode, step)
-    (_replay if mode == "replay" else _live)(session, parameters)
+    with ExitStack() as on_failure:
+        on_failure.callback(session.close)
+        _set_aside(session._undo, _WIN_OVER_CREDENTIALS)
+        (_replay if mode == "replay" else _live)(session, parameters)
+        on_failure.pop_all()
     _current.append(session)
     return session
+
+
+def _set_aside(undo: ExitStack, variables: Sequence[str]) -> None:
+    """Take environment variables away until ``undo`` is closed."""
+    found = {name: os.environ.pop(name) for name in variables if name in os.environ}
+    undo.callback(os.environ.update, found)
 
 
 def _injected() -> set[str]:
@@ -154,8 +194,7 @@ def _replay(session: Session, parameters: Mapping[str, Any]) -> None:
     session._faults = Faults(
         lambda request, code: sandbox.refuse(request, session.clock.now(), code)
     )
-    session._interceptor = Interceptor(exchange, session.trace, session._faults, offline=True)
-    session._interceptor.install()
+    session._undo.enter_context(Interceptor(exchange, session.trace, session._faults, offline=True))
 
 
 def _live(session: Session, parameters: Mapping[str, Any]) -> None:
@@ -172,12 +211,8 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
         client = AcsClient(region_id=parameters["region_id"], credential=session.credential)
         session.ledger, identity = live.ledger_of(client)
         print(live.announcement(session.step, identity, parameters, session.ledger.file))
-    recorder = None
-    if session.mode == "record":
-        recorder = live.recorder(parameters, session.ledger.account)
-    gate = live.Gate(session.ledger, parameters.get("accept_charge", False), recorder)
-    session._interceptor = Interceptor(gate.exchange, session.trace)
-    session._interceptor.install()
+    gate = live.Gate(session.ledger, parameters.get("accept_charge", False))
+    session._undo.enter_context(Interceptor(gate.exchange, session.trace))
 
 
 def _credential(key: Any) -> Any:
