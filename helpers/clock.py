@@ -13,6 +13,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from .parameters import Rule
+
+_NUMBER = Rule(
+    "a number from 0 to 100,000, since the clock only moves forward",
+    lambda value: isinstance(value, int | float) and 0 <= value <= 100_000,
+    lambda value: (),
+)
+
 
 class Clock:
     """Wall time, plus what was advanced. ``decline`` may raise instead of letting time move."""
@@ -25,15 +33,15 @@ class Clock:
         """The current time in UTC, aware."""
         return datetime.now(timezone.utc)
 
-    def advance(self, **duration: float) -> datetime:
-        """Move on by ``hours=``, ``minutes=`` or ``seconds=`` and return the new time.
+    def advance(self, *, hours: float = 0, minutes: float = 0, seconds: float = 0) -> datetime:
+        """Move on and return the new time.
 
-        Raises ValueError for a negative duration: credentials do not become younger.
+        Raises ParameterError for a negative number: credentials do not become younger.
         """
         self._decline()
-        step = timedelta(**duration)
-        if step < timedelta():
-            raise ValueError(f"the clock only moves forward; {step} is negative")
+        for name, value in (("hours", hours), ("minutes", minutes), ("seconds", seconds)):
+            _NUMBER.check(name, value)
+        step = timedelta(hours=hours, minutes=minutes, seconds=seconds)
         destination = self.now() + step
         self.reset()
         self._travel = _time_machine().travel(destination, tick=True)

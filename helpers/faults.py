@@ -51,7 +51,7 @@ class Faults:
         """
         one_of(*SERVICES).check("service", service)
         one_of(*KINDS).check("kind", kind)
-        if not isinstance(times, int) or times < 1:
+        if type(times) is not int or times < 1:
             raise ParameterError(f"times is {times!r}: it must be a whole number from 1.")
         self._waiting[service].extend([kind] * times)
 

@@ -180,6 +180,7 @@ def test_a_fault_waits_for_its_service_and_its_turn(faults: Faults, trace: Trace
         (("ecs", "throtling"), "did you mean 'throttling'"),
         (("ecs", "cut", 0), "times is 0"),
         (("ecs", "cut", "two"), "times is 'two'"),
+        (("ecs", "cut", True), "times is True"),
     ],
 )
 def test_a_fault_that_does_not_exist_is_refused(

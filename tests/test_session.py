@@ -100,6 +100,17 @@ def test_what_a_closed_session_cannot_do(cloud: Session) -> None:
     assert sessions._current == []
 
 
+@pytest.mark.parametrize("unit", ["hours", "minutes", "seconds"])
+@pytest.mark.parametrize("value", [-1, "5", None, float("nan"), 1e12])
+def test_the_clock_moves_forward_by_a_number(cloud: Session, unit: str, value: Any) -> None:
+    before = datetime.now(timezone.utc)
+    with pytest.raises(ParameterError, match=f"{unit} is .*, but must be a number from 0"):
+        cloud.clock.advance(**{unit: value})
+    assert datetime.now(timezone.utc) - before < timedelta(minutes=1)
+    cloud.clock.advance(**{unit: 90})
+    assert datetime.now(timezone.utc) - before > timedelta(seconds=89)
+
+
 def test_an_error_in_the_block_closes_the_session() -> None:
     with pytest.raises(ZeroDivisionError), helpers.connect(step=3) as cloud:
         assert requests.get(ROLES, timeout=2).text == "EcsRamRoleTest"
