@@ -28,6 +28,7 @@ from datetime import datetime
 from decimal import Decimal
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from ipaddress import ip_network
 from operator import eq, ge, gt, le, lt
 from types import MappingProxyType
@@ -247,6 +248,9 @@ def parse(document: Text, kind: Kind = "identity", name: str = "") -> Policy:
     return Policy(tuple(statements), kind, name)
 
 
+_parse_text = lru_cache(parse)  # the policies of a caller are read for each of its requests
+
+
 def _text(document: object) -> str:
     """The document as JSON text, so that a mapping meets every check that text meets."""
     if isinstance(document, str):
@@ -450,7 +454,10 @@ def both_must_allow(first: Decision, second: Decision) -> Decision:
 
 def _read(document: Document, kind: Kind, name: str) -> Policy:
     name, document = document if isinstance(document, tuple) else (name, document)
-    policy = document if isinstance(document, Policy) else parse(document, kind, name)
+    if isinstance(document, str):
+        policy = _parse_text(document, kind, name)
+    else:
+        policy = document if isinstance(document, Policy) else parse(document, kind, name)
     if policy.kind != kind:
         raise PolicyError(f"It was read as kind {policy.kind!r}; kind {kind!r} is needed here.")
     return policy if policy.name else replace(policy, name=name)

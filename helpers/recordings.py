@@ -21,6 +21,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 COMMON = "Common"
 # What XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
@@ -57,11 +58,9 @@ class Recording:
         return ElementTree.fromstring(self.body) if self.media == "xml" else self.body
 
     @cached_property
-    def layout(self) -> dict[str, Any]:
+    def separators(self) -> tuple[str, str]:
         """How the service spaces its JSON: the metadata address puts one field a line."""
-        if '" : ' in self.body:
-            return {"indent": 0, "separators": (",", " : ")}
-        return {"separators": (",", ":")}
+        return (",\n", " : ") if '" : ' in self.body else (",", ":")
 
 
 class Recordings:
@@ -116,13 +115,12 @@ def fill(recording: Recording, values: Mapping[str, Any]) -> str:
     """
     if recording.media == "json":
         filled = _fill_json(recording.tree, recording.tree, values)
-        return json.dumps(filled, ensure_ascii=False, **recording.layout)
+        text = json.dumps(filled, ensure_ascii=False, separators=recording.separators)
+        return f"{{\n{text[1:-1]}\n}}" if "\n" in recording.separators[0] else text
     if recording.media == "xml":
-        root = values.get(recording.tree.tag, recording.tree)
-        (root,) = _fill_xml(recording.tree, root, values)
-        ElementTree.indent(root)
-        text = ElementTree.tostring(root, encoding="unicode", short_empty_elements=False)
-        return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+        root = recording.tree
+        text = _fill_xml(root, values.get(root.tag, root), values)
+        return f'<?xml version="1.0" encoding="UTF-8"?>{text}\n'
     return str(values.get("text", recording.body))
 
 
@@ -148,22 +146,27 @@ def _fill_json(node: Any, value: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _fill_xml(
-    node: ElementTree.Element, value: Any, values: Mapping[str, Any]
-) -> list[ElementTree.Element]:
+    node: ElementTree.Element, value: Any, values: Mapping[str, Any], line: str = "\n"
+) -> str:
+    """The element as text, led by ``line``: a line's end and the indentation."""
     if value is None:
-        return []
+        return ""
     if isinstance(value, list):
-        return [filled for each in value for filled in _fill_xml(node, each, values)]
-    filled = ElementTree.Element(node.tag)
+        return "".join(_fill_xml(node, each, values, line) for each in value)
     if value is not node and not isinstance(value, Mapping):
-        filled.text = NO_XML.sub("\N{REPLACEMENT CHARACTER}", str(value))
-        return [filled]
-    filled.text = node.text
+        return _xml_leaf(node.tag, str(value), line)
+    if not len(node):
+        return _xml_leaf(node.tag, node.text or "", line)
     inner = {**values, **value} if isinstance(value, Mapping) else values
-    seen: set[str] = set()
+    filled, seen = "", set[str]()
     for child in node:
         given = inner.get(child.tag, child)
         if not (isinstance(given, list) and child.tag in seen):
-            filled.extend(_fill_xml(child, given, inner))
+            filled += _fill_xml(child, given, inner, line + "  ")
         seen.add(child.tag)
-    return [filled]
+    return f"{line}<{node.tag}>{filled}{filled and line}</{node.tag}>"
+
+
+def _xml_leaf(tag: str, text: str, line: str) -> str:
+    text = NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return f"{line}<{tag}>{escape(text)}</{tag}>"

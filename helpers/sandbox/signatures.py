@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote
 
@@ -366,6 +367,7 @@ def _header_lines(request: Request, names: Iterable[str]) -> str:
     return "".join(f"{name}:{request.headers.get(name, '').strip()}\n" for name in names)
 
 
+@lru_cache(maxsize=1024)  # names and most values come again in the next request
 def _percent(text: str, safe: str = "") -> str:
     return quote(text, safe=safe, errors="replace")
 
