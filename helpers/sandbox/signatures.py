@@ -255,10 +255,16 @@ def oss_v4_string_to_sign(
 
 def oss_v4_signature(string_to_sign: str, secret: str) -> str:
     """The signature in hexadecimal. Its key is derived over the parts of the scope, in line 3."""
-    key = _bytes("aliyun_v4" + secret)
-    for part in string_to_sign.split("\n")[2].split("/"):
-        key = _mac(key, part, "sha256")
+    key = _oss_v4_key(secret, string_to_sign.split("\n")[2])
     return _mac(key, string_to_sign, "sha256").hex()
+
+
+@lru_cache  # the same for a day
+def _oss_v4_key(secret: str, scope: str) -> bytes:
+    key = _bytes("aliyun_v4" + secret)
+    for part in scope.split("/"):
+        key = _mac(key, part, "sha256")
+    return key
 
 
 def _from_header(request: Request, bucket: str, key: str, authorization: str) -> OssSignature:
