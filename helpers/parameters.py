@@ -57,8 +57,8 @@ class Rule:
             return value
         repaired = next(filter(self.accepts, self.repairs(value)), None)
         hint = "." if repaired is None else f"; did you mean {mask_text(repr(repaired))}?"
-        if isinstance(repaired, str) and not isinstance(value, str):
-            hint = f"; text it stays with papermill's -r, not -p: -r {name} {value}."
+        if isinstance(repaired, str) and isinstance(value, int | float | None):
+            hint = f"; papermill's -p makes this of a text, -r keeps the text: -r {name} TEXT."
         shown = mask_text(repr(value))
         raise ParameterError(f"{name} is {shown:.80}, but must be {self.allowed}{hint}")
 
@@ -78,7 +78,12 @@ def text(pattern: str, allowed: str, *repairs: Callable[[str], str]) -> Rule:
     return Rule(
         allowed,
         lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None,
-        lambda value: (repair(str(value)) for repair in (str.strip, *repairs)),
+        # Of a dictionary or a list, the text may be a secret without its name.
+        lambda value: (
+            repair(str(value))
+            for repair in (str.strip, *repairs)
+            if isinstance(value, str | int | float | None)
+        ),
     )
 
 

@@ -144,9 +144,18 @@ def test_a_sentence_names_parameter_value_rule_and_the_nearest_that_is_allowed(
         check(name, nearest)
 
 
-def test_a_number_that_was_meant_as_text_is_explained() -> None:
-    with pytest.raises(ParameterError, match=r"with papermill's -r, not -p: -r role_name 7\.$"):
-        check("role_name", 7)
+@pytest.mark.parametrize("value", [7, 1e5, True, None])
+def test_what_papermill_makes_of_a_text_is_explained(value: Any) -> None:
+    with pytest.raises(ParameterError, match=r"-r keeps the text: -r role_name TEXT\.$"):
+        check("role_name", value)
+
+
+@pytest.mark.parametrize("value", [["x"], {"secret": "canary"}, b"x"])
+def test_no_option_of_papermill_is_named_for_what_it_cannot_make(value: Any) -> None:
+    with pytest.raises(ParameterError) as error:
+        check("role_name", value)
+    assert "-r" not in str(error.value)
+    assert "canary" not in str(error.value)
 
 
 def test_a_scheme_is_refused_with_the_reason() -> None:
