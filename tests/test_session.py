@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import oss2
 import pytest
 import requests
 from aliyunsdkcore.acs_exception.exceptions import ServerException
@@ -149,3 +150,12 @@ def test_a_document_that_is_no_policy_is_named(cloud: Session, action: Any) -> N
 def test_a_user_without_policies_may_do_nothing(cloud: Session) -> None:
     with pytest.raises(ServerException, match="NoPermission"):
         role_name(cloud.sign_in_as("colleague", []))
+
+
+def test_the_names_of_what_belongs_to_the_scenario_can_be_the_callers() -> None:
+    names = {"instance_id": "i-bYYYYYYYY", "bucket_name": "examplebucket"}
+    with helpers.connect(step=4, **names):
+        got = requests.get(ROLES + "EcsRamRoleTest", timeout=2).json()
+        auth = oss2.StsAuth(got["AccessKeyId"], got["AccessKeySecret"], got["SecurityToken"])
+        bucket = oss2.Bucket(auth, "https://oss-cn-hangzhou.aliyuncs.com", "examplebucket")
+        assert [each.key for each in oss2.ObjectIterator(bucket)] == ["ramroletest.txt", "test.shh"]

@@ -130,11 +130,12 @@ def _add_instances(account: Account, names: Names, created: datetime) -> None:
         "SecurityGroupId": names.security_group_id,
         "PrivateIpAddress": "192.168.0.10",
     }
-    account.instances[names.instance_id] = Instance(
-        names.instance_id, names.region_id, created, attributes=in_vpc
-    )
     account.instances[CLASSIC_INSTANCE_ID] = Instance(
         CLASSIC_INSTANCE_ID, names.region_id, created, network_type="classic"
+    )
+    # The caller's own comes last: should it have that id, it is the one.
+    account.instances[names.instance_id] = Instance(
+        names.instance_id, names.region_id, created, attributes=in_vpc
     )
 
 
@@ -143,7 +144,7 @@ def _add_buckets(account: Account, names: Names, created: datetime) -> None:
     for key, body in OBJECTS.items():
         bucket.objects[key] = StoredObject(key, body, created)
     account.buckets[bucket.name] = bucket
-    account.foreign_buckets.add(FOREIGN_BUCKET)
+    account.foreign_buckets |= {FOREIGN_BUCKET} - {bucket.name}
 
 
 def _add_role(account: Account, names: Names, created: datetime) -> None:
