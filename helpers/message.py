@@ -19,6 +19,8 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from .parameters import OneSentence
+
 
 @dataclass(frozen=True)
 class Request:
@@ -106,5 +108,5 @@ class ServiceError(Exception):
         self.values = values
 
 
-class NotModelled(Exception):
+class NotModelled(OneSentence):
     """The stand-in has no answer, and does not guess one."""

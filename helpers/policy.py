@@ -34,6 +34,8 @@ from operator import eq, ge, gt, le, lt
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from .parameters import OneSentence
+
 # https://www.alibabacloud.com/help/en/ram/developer-reference/api-ram-2015-05-01-createpolicy has
 # the length of an identity policy; that of a trust policy is not published.
 MAX_CHARACTERS = 6144
@@ -46,7 +48,7 @@ _shorten.maxstring = 120
 _show = _shorten.repr
 
 
-class PolicyError(ValueError):
+class PolicyError(OneSentence, ValueError):
     """A document that is no policy. ``str`` gives the place and one sentence: ``Statement 2: …``.
 
     ``fault`` is the sentence alone; where RAM's own wording is known, it is that. RAM answers a

@@ -13,6 +13,7 @@ import requests
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkram.request.v20150501.GetRoleRequest import GetRoleRequest
+from IPython.core.interactiveshell import InteractiveShell
 
 import helpers
 from helpers import session as sessions
@@ -110,6 +111,25 @@ def test_the_clock_moves_forward_by_a_number(cloud: Session, unit: str, value: A
     assert datetime.now(timezone.utc) - before < timedelta(minutes=1)
     cloud.clock.advance(**{unit: 90})
     assert datetime.now(timezone.utc) - before > timedelta(seconds=89)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "helpers.connect(step=7)",
+        "requests.get('https://example.com/')",
+        "cloud.sign_in_as('colleague', [{}])",
+        "cloud.clock.advance(hours=-1)",
+    ],
+)
+def test_a_mistake_in_a_cell_shows_as_one_line(
+    cloud: Session, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = InteractiveShell()
+    shell.push({"helpers": helpers, "requests": requests, "cloud": cloud})
+    result = shell.run_cell(cell)
+    error = result.error_in_exec
+    assert capsys.readouterr().out == f"{type(error).__name__}: {error}\n"
 
 
 def test_an_error_in_the_block_closes_the_session() -> None:
