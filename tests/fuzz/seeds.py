@@ -37,10 +37,11 @@ from tests.sandbox.in_process import NOW, staged
 NAMES = Names()
 RECORDINGS = load()
 ALLOW_ALL = '{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+READING = ("Get", "List", "Describe")  # these are asked for XML, the others for JSON
 VERSIONS = {"ram": "2015-05-01", "sts": "2015-04-01", "ecs": "2014-05-26"}
 
 # A call of every operation.
-ROLE, POLICY = {"RoleName": "Own"}, {"PolicyName": "Own"}
+ROLE, POLICY = {"RoleName": NAMES.role_name}, {"PolicyName": NAMES.policy_name}
 BOTH = {**ROLE, **POLICY, "PolicyType": "Custom"}
 REGION, INSTANCE = {"RegionId": NAMES.region_id}, {"InstanceId": NAMES.instance_id}
 ATTACHED = {"InstanceIds": json.dumps([NAMES.instance_id]), "RamRoleName": NAMES.role_name}
@@ -57,10 +58,13 @@ NEW = {
 }
 CALLS: dict[str, list[tuple[str, Mapping[str, str]]]] = {
     "ram": [
-        ("CreateRole", {**ROLE, "AssumeRolePolicyDocument": TRUST_POLICY, "Description": "d"}),
+        (
+            "CreateRole",
+            {"RoleName": "New", "AssumeRolePolicyDocument": TRUST_POLICY, "Description": "d"},
+        ),
         ("GetRole", ROLE),
         ("ListRoles", {"MaxItems": "1"}),
-        ("CreatePolicy", {**POLICY, "PolicyDocument": READ_ONLY_POLICY}),
+        ("CreatePolicy", {"PolicyName": "New", "PolicyDocument": READ_ONLY_POLICY}),
         ("CreatePolicyVersion", {**POLICY, "PolicyDocument": ALLOW_ALL, "SetAsDefault": "true"}),
         ("GetPolicy", {**POLICY, "PolicyType": "Custom"}),
         ("AttachPolicyToRole", BOTH),
@@ -165,6 +169,7 @@ def _call_everything(keys: list[Any]) -> None:
         for operation, parameters in calls:
             request = CommonRequest(f"{service}.aliyuncs.com", VERSIONS[service], operation)
             request.set_protocol_type("https")
+            request.set_accept_format("XML" if operation.startswith(READING) else "JSON")
             for name, value in parameters.items():
                 request.add_query_param(name, value)
             with suppress(ServerException):

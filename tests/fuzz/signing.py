@@ -19,7 +19,7 @@ from helpers.sandbox.signatures import (
     rpc_signature,
     rpc_string_to_sign,
 )
-from tests.fuzz.mutations import set_header, with_query
+from tests.fuzz.mutations import with_header, with_query
 from tests.fuzz.seeds import NAMES
 
 NONCES = map(str, count())
@@ -64,7 +64,7 @@ def _acs3(request: Request, key: Any, now: datetime) -> Request:
     text = acs3_string_to_sign(request, names)
     signature = hmac.digest(key.secret.encode(), text.encode("utf-8", "replace"), "sha256").hex()
     claims = f"Credential={key.access_key_id},SignedHeaders={names},Signature={signature}"
-    return set_header("authorization", f"ACS3-HMAC-SHA256 {claims}", request)
+    return with_header(request, "authorization", f"ACS3-HMAC-SHA256 {claims}")
 
 
 def _addressed(request: Request) -> tuple[str, str]:
@@ -83,7 +83,7 @@ def _v1(request: Request, key: Any, now: datetime) -> Request:
     request = _oss_headers(request, date=date, **_token(key, "x-oss-security-token"))
     text = oss_v1_string_to_sign(request, *_addressed(request), date)
     signature = oss_v1_signature(text, key.secret)
-    return set_header("authorization", f"OSS {key.access_key_id}:{signature}", request)
+    return with_header(request, "authorization", f"OSS {key.access_key_id}:{signature}")
 
 
 def _v4(request: Request, key: Any, now: datetime) -> Request:
@@ -95,12 +95,8 @@ def _v4(request: Request, key: Any, now: datetime) -> Request:
     text = oss_v4_string_to_sign(request, *_addressed(request), now, scope, set())
     claims = f"Credential={key.access_key_id}/{scope},Signature="
     signature = oss_v4_signature(text, key.secret)
-    return set_header("authorization", f"OSS4-HMAC-SHA256 {claims}{signature}", request)
+    return with_header(request, "authorization", f"OSS4-HMAC-SHA256 {claims}{signature}")
 
 
-SCHEMES = {
-    "ram": ["rpc", "acs3"],
-    "sts": ["rpc", "acs3"],
-    "ecs": ["rpc", "acs3"],
-    "oss": ["v1", "v4"],
-}
+RPC = ["rpc", "rpc", "acs3"]
+SCHEMES = {"ram": RPC, "sts": RPC, "ecs": RPC, "oss": ["v1", "v4"], "metadata": []}
