@@ -289,5 +289,54 @@ def policy(typed: Sequence[tuple[str, str]]) -> None:
         raise click.UsageError(str(error)) from None
 
 
+@main.group()
+def recordings() -> None:
+    """Check recordings, compare what record mode wrote with them, adopt it."""
+
+
+FOLDER = click.argument(
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default="build/recordings",
+)
+
+
+@recordings.command()
+@click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
+)
+def check(folder: Path | None) -> None:
+    """Whether each recording (of the package, or of FOLDER) parses, has a source, holds no secret.
+
+    Exits with 1 if one does not.
+    """
+    from helpers import recordings_care as care
+
+    problems = care.check(folder or care.SHIPPED)
+    for line in [*problems, *care.ages(folder or care.SHIPPED)]:
+        click.echo(line)
+    click.echo(f"{len(problems)} problems")
+    raise SystemExit(int(bool(problems)))
+
+
+@recordings.command()
+@FOLDER
+def diff(folder: Path) -> None:
+    """What the recordings in FOLDER change in shape: fields added, gone, retyped."""
+    from helpers import recordings_care as care
+
+    for line in care.diff(folder) or ["Every field is as it was."]:
+        click.echo(line)
+
+
+@recordings.command()
+@FOLDER
+def adopt(folder: Path) -> None:
+    """Put the recordings in FOLDER in the place of the package's."""
+    from helpers import recordings_care as care
+
+    click.echo(f"{care.adopt(folder)} adopted into {care.SHIPPED}")
+
+
 if __name__ == "__main__":
     main(prog_name="python -m helpers")

@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 from .masking import mask_text
 from .message import Request, Response
-from .recordings import COMMON, load
+from .recordings import COMMON, Recording, load
 from .sandbox.scenario import Names
 from .trace import METADATA_HOST, describe
 
@@ -48,6 +48,9 @@ REPLACED = _names(
 TEXT = _names(
     "Arn AssumeRolePolicyDocument Description Endpoint HostId Message PolicyDocument RecommendDoc"
 )
+# Of these several are told apart; any other value is always the same sample.
+NUMBERED = _names("Bucket BucketName InstanceId Key Name PolicyName RamRoleName RoleName VSwitchId")
+SUFFIXES = ("", "-fc", "-2", "s", "-misspelt")  # what the notebooks add to their own names
 METADATA_FIELDS = {
     "instance-id": "InstanceId",
     "ram-role-name": "RamRoleName",
@@ -77,11 +80,12 @@ class Recorder:
         self._folder = folder
         self._source = source
         self._shipped = list(load())
-        self._samples = dict(pair for each in self._shipped for pair in _leaves(each.tree))
+        self._samples = dict(pair for each in self._shipped for pair in leaves(each.tree))
         self._replaced = {account: "123456789012****"} if account else {}
         for field in fields(Names):
             if own := parameters.get(field.name):
-                self._replaced[str(own)] = str(field.default)
+                for suffix in SUFFIXES:
+                    self._replaced[f"{own}{suffix}"] = f"{field.default}{suffix}"
 
     def keep(self, request: Request, response: Response) -> None:
         """Write the recording of an answer, or note why it is held back."""
@@ -107,13 +111,13 @@ class Recorder:
     def _place(
         self, service: str, operation: str, response: Response, media: str, tree: Any
     ) -> str:
-        code = dict(_leaves(tree)).get("Code", "") if response.status >= 300 else ""
+        code = dict(leaves(tree)).get("Code", "") if response.status >= 300 else ""
         like = [
             each
             for each in self._shipped
             if (each.service, each.media) == (service, media)
             and each.operation in (operation, COMMON)
-            and (each.code == code or (code and each.code.startswith(f"{code}.")))
+            and _is_of(each, code, response.status)
         ]
         if like:
             text = response.body.decode("utf-8", "replace")
@@ -158,23 +162,32 @@ class Recorder:
 
     def _sample(self, name: str) -> str:
         """A documentation value that no other value of the account has got."""
-        sample, taken = self._samples.get(name, "****"), set(self._replaced.values())
+        sample = self._samples.get(name, "****")
+        taken = set(self._replaced.values()) if name in NUMBERED else set[str]()
         more = (f"{sample}-{number}" for number in range(2, 10_000))
         return sample if sample not in taken else next(each for each in more if each not in taken)
 
     def _write(self, service: str, place: str, body: str) -> None:
         file = self._folder / service / place
-        if file.exists() and len(file.read_text("utf-8")) >= len(body):
+        if file.exists() and file.read_text("utf-8").count("\n") >= body.count("\n"):
             return  # the answer with more in it stays
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(body, "utf-8")
         sources_file = self._folder / service / "sources.json"
         sources = json.loads(sources_file.read_text("utf-8")) if sources_file.exists() else {}
-        sources[place] = {"provenance": "recorded", **self._source}
-        sources_file.write_text(json.dumps(sources, indent=2, sort_keys=True) + "\n", "utf-8")
+        recorded = sources.setdefault("recordings", {})
+        recorded[place] = {"provenance": "recorded", **self._source}
+        sources_file.write_text(json.dumps(sources, indent=2) + "\n", "utf-8")
 
 
-def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _is_of(recording: Recording, code: str, status: int) -> bool:
+    """Whether a recording has this code, or a variant of it; without a code, this status."""
+    if code or status < 300:
+        return recording.code == code or bool(code and recording.code.startswith(f"{code}."))
+    return recording.status == status
+
+
+def leaves(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """The fields of a body that hold a value, with it; in XML and JSON alike."""
     children: Any = ()
     if isinstance(node, dict):
@@ -188,7 +201,7 @@ def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, str]]:
     else:
         yield name, str(node)
     for key, child in children:
-        yield from _leaves(child, key)
+        yield from leaves(child, key)
 
 
 def _parsed(response: Response) -> tuple[str, Any]:
