@@ -211,7 +211,10 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
         client = AcsClient(region_id=parameters["region_id"], credential=session.credential)
         session.ledger, identity = live.ledger_of(client)
         print(live.announcement(session.step, identity, parameters, session.ledger.file))
-    gate = live.Gate(session.ledger, parameters.get("accept_charge", False))
+    recorder = None
+    if session.mode == "record":
+        recorder = live.recorder(parameters, session.ledger.account)
+    gate = live.Gate(session.ledger, parameters.get("accept_charge", False), recorder)
     session._undo.enter_context(Interceptor(gate.exchange, session.trace))
 
 
