@@ -22,9 +22,12 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from .parameters import OneSentence
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Request:
-    """One HTTP request. Header names are lower case; ``url`` is absolute, as it was sent."""
+    """One HTTP request. Header names are lower case; ``url`` is absolute, as it was sent.
+
+    Query, headers and body may hold a secret, so that they are left out where it is printed.
+    """
 
     method: str
     url: str
@@ -35,6 +38,9 @@ class Request:
     def __post_init__(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         object.__setattr__(self, "headers", MappingProxyType(headers))
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.scheme}://{self.host}{self._address.path})"
 
     @cached_property
     def _address(self) -> SplitResult:
@@ -84,8 +90,8 @@ class Response:
     """One HTTP response; ``decided`` is known only where the stand-in answered."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
     decided: Decided | None = None
 
 

@@ -81,7 +81,7 @@ def _authorization(header: str) -> dict[str, str]:
     if not rest.startswith("Credential="):
         access_key_id, _, signature = rest.partition(":")
         return {"Scheme": scheme, "AccessKeyId": access_key_id, "Signature": signature}
-    pairs = dict(pair.strip().split("=", 1) for pair in rest.split(","))
+    pairs = dict(pair.strip().partition("=")[::2] for pair in rest.split(","))  # also if masked
     key, slash, scope = pairs["Credential"].partition("/")
     pairs["Credential"] = "/".join([key, "(day)", *scope.split("/")[1:]]) if slash else key
     return {"Scheme": scheme, **pairs}

@@ -8,7 +8,7 @@ evaluator; the account's own key needs no policy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -44,7 +44,7 @@ class Principal:
     name: str
     principal_id: str
     arn: str
-    secret: str
+    secret: str = field(repr=False)
     documents: tuple[tuple[str, str], ...] = ()
     session_policy: str = ""
 

@@ -27,7 +27,7 @@ class AccessKey:
     """A long-term key pair; ``user_name`` is empty for the account's own key."""
 
     access_key_id: str
-    secret: str
+    secret: str = field(repr=False)
     user_name: str = ""
     active: bool = True
 
@@ -84,8 +84,8 @@ class SessionCredential:
     """One STS credential. It belongs to a role by id: a new role of the same name is another."""
 
     access_key_id: str
-    secret: str
-    security_token: str
+    secret: str = field(repr=False)
+    security_token: str = field(repr=False)
     role_name: str
     role_id: str
     session_name: str
@@ -113,7 +113,7 @@ class Instance:
     session_policy: str = ""
     http_endpoint: str = "enabled"
     http_tokens: str = "optional"
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict, repr=False)  # UserData may hold any
 
     def status_at(self, now: datetime) -> str:
         """The state at ``now``: a transitory state ends by itself as the clock advances."""
@@ -164,7 +164,7 @@ class Account:
     foreign_buckets: set[str] = field(default_factory=set)
     nonces: dict[str, datetime] = field(default_factory=dict)
     # (instance id, token) to the time when the token ends.
-    metadata_tokens: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    metadata_tokens: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
     # Where the caller of the metadata address runs: the instance of this id.
     here: str = ""
     _counter: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)

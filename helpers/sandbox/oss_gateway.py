@@ -70,7 +70,7 @@ class Call:
     region_id: str
     bucket_name: str
     key: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str] = field(repr=False)
     principal: Principal | None = None
 
     def __getitem__(self, name: str) -> str:

@@ -67,7 +67,7 @@ class Call:
 
     account: Account
     principal: Principal
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str] = field(repr=False)
     context: Mapping[str, str]
     now: datetime
 
