@@ -40,9 +40,11 @@ Answer = tuple[str, Values]
 def handle(account: Account, recordings: Recordings, request: Request, now: datetime) -> Response:
     """Answer one request from the instance ``account.here``.
 
-    Raises NotModelled where no program could ask (no instance, or not a running one in a VPC) and
-    for the documented items that are not served here.
+    Raises NotModelled where no program could ask (no instance, or not a running one in a VPC, or
+    https) and for the documented items that are not served here.
     """
+    if request.scheme != "http":
+        raise NotModelled(f"100.100.100.200 answers over plain http only, not {request.scheme}.")
     instance = _asking(account, now)
     try:
         item, values = _answer(account, instance, request, now)

@@ -79,6 +79,11 @@ def assert_page(answer: requests.Response, status: int, title: str) -> None:
     assert answer.headers["Content-Type"] == "text/html"
 
 
+def test_the_address_has_no_https(stage: Stage) -> None:
+    with pytest.raises(NotModelled, match="over plain http only"):
+        requests.get("https://100.100.100.200/latest/meta-data/instance-id", timeout=2)
+
+
 # The role's credential
 
 
