@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from . import live
+from .gate import Stopped
 from .ledger import CREATED, REMOVED, UNCERTAIN, Entry, Ledger
 from .masking import mask_text
 
@@ -30,7 +31,7 @@ BUSY = "IncorrectInstanceStatus"
 class Remover:
     """Removes entries of the ledger from the account whose key is in the environment.
 
-    Raises live.Stopped if there is no key, or one that STS does not accept.
+    Raises Stopped if there is no key, or one that STS does not accept.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,7 @@ class Remover:
         except (ClientException, ServerException) as error:
             if getattr(error, "http_status", 0) != 404 and error.get_error_code() != NEVER_THERE:
                 return mask_text(f"{error.get_error_code()}: {error.get_error_msg()}")
-        except live.Stopped as stopped:
+        except Stopped as stopped:
             return str(stopped)
         self._ledger.settle(entry, REMOVED)
         return ""
@@ -92,7 +93,7 @@ def _undo(entry: Entry, client: Any) -> None:
 
 
 def _found(ledger: Ledger, entry: Entry, client: Any) -> list[Entry]:
-    """``entry``, or what an uncertain one turns out to be. Raises live.Stopped if that is open."""
+    """``entry``, or what an uncertain one turns out to be. Raises Stopped if that is open."""
     if entry.state != UNCERTAIN or not entry.kind.looked_for_by:
         return [entry]
     if entry.kind.looked_for_by == "DescribeInstances":
@@ -118,7 +119,7 @@ def _is_there(entry: Entry, client: Any) -> bool:
 
 def _by_tag(ledger: Ledger, entry: Entry, client: Any) -> list[Entry]:
     if not entry.tag:
-        raise live.Stopped(
+        raise Stopped(
             "whether this instance exists is not known, and it was sent without a tag that would "
             f"find it: look in the console for one created in {entry.region} at {entry.at}."
         )
@@ -127,9 +128,7 @@ def _by_tag(ledger: Ledger, entry: Entry, client: Any) -> list[Entry]:
     instances = call(client, "ecs", "DescribeInstances", **wanted)["Instances"]["Instance"]
     age = datetime.now().astimezone() - datetime.fromisoformat(entry.at)
     if not instances and age < NOT_YET_SEEN:
-        raise live.Stopped(
-            "no instance with its tag is listed yet; run this again in five minutes."
-        )
+        raise Stopped("no instance with its tag is listed yet; run this again in five minutes.")
     found = [replace(entry, names={"InstanceId": each["InstanceId"]}) for each in instances]
     for each in found:
         ledger.settle(each, CREATED)

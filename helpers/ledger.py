@@ -16,69 +16,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from .kinds import KINDS, Kind
 from .message import Request, Response
 
-
-class Kind(NamedTuple):
-    """A kind of resource: what makes and what undoes it, and the parameters that name it.
-
-    ``looked_for_by`` is the operation that tells whether it is there, where clean-up needs one.
-    """
-
-    resource: str
-    service: str
-    made_by: str
-    undone_by: str
-    named_by: tuple[str, ...]
-    bills: bool = False
-    looked_for_by: str = ""
-
-
-KINDS = (
-    Kind("RAM role", "ram", "CreateRole", "DeleteRole", ("RoleName",), looked_for_by="GetRole"),
-    Kind(
-        "RAM policy",
-        "ram",
-        "CreatePolicy",
-        "DeletePolicy",
-        ("PolicyName",),
-        looked_for_by="GetPolicy",
-    ),
-    Kind(
-        "policy on a role",
-        "ram",
-        "AttachPolicyToRole",
-        "DetachPolicyFromRole",
-        ("PolicyName", "PolicyType", "RoleName"),
-        looked_for_by="ListPoliciesForRole",
-    ),
-    Kind(
-        "ECS instance",
-        "ecs",
-        "CreateInstance",
-        "DeleteInstance",
-        ("InstanceId",),
-        True,
-        "DescribeInstances",
-    ),
-    Kind(
-        "role on an instance",
-        "ecs",
-        "AttachInstanceRamRole",
-        "DetachInstanceRamRole",
-        ("RamRoleName", "InstanceIds"),
-        looked_for_by="DescribeInstanceRamRole",
-    ),
-    Kind(
-        "security group rule",
-        "ecs",
-        "AuthorizeSecurityGroup",
-        "RevokeSecurityGroup",
-        ("SecurityGroupId", "IpProtocol", "PortRange", "SourceCidrIp", "SourceGroupId"),
-    ),
-)
 UNCERTAIN, CREATED, REMOVED, REFUSED = "uncertain", "created", "removed", "refused"
 
 
@@ -186,10 +128,10 @@ class Ledger:
 
     def _settle(self, entry: Entry, is_new: bool, response: Response) -> None:
         if response.status < 300:
-            body = json.loads(response.body)
-            if not body.get("FailCount"):
-                names = entry.names or {name: body[name] for name in entry.kind.named_by}
-                self._write(replace(entry, names=names, state=CREATED))
+            body = _read_json(response)
+            names = {name: body[name] for name in entry.kind.named_by if name in body}
+            if (entry.names or names) and not body.get("FailCount"):
+                self._write(replace(entry, names=entry.names or names, state=CREATED))
         elif response.status < 500 and is_new:
             self._write(replace(entry, state=REFUSED))
 
@@ -197,7 +139,7 @@ class Ledger:
         """Mark what was removed or is gone; remember what was there without this run."""
         sent = request.parameters
         if sent.get("Action") == "DescribeInstanceRamRole" and response.status < 300:
-            self._remember_roles(sent, json.loads(response.body))
+            self._remember_roles(sent, _read_json(response))
         kind = next((kind for kind in KINDS if kind.undone_by == sent.get("Action")), None)
         if kind is None:
             return
@@ -209,7 +151,7 @@ class Ledger:
 
     def _remember_roles(self, sent: Mapping[str, str], body: Any) -> None:
         kind = next(kind for kind in KINDS if kind.made_by == "AttachInstanceRamRole")
-        for each in body["InstanceRamRoleSets"]["InstanceRamRoleSet"]:
+        for each in body.get("InstanceRamRoleSets", {}).get("InstanceRamRoleSet", ()):
             names = {**sent, **each, "InstanceIds": json.dumps([each["InstanceId"]])}
             if (key := self._key(kind, names)) not in self._entries:
                 self._found.add(key)
@@ -251,6 +193,13 @@ def ledger_file() -> Path:
         each for each in (here, *here.parents) if any((each / sign).exists() for sign in signs)
     )
     return next(above, here) / ".ledger" / "ledger.jsonl"
+
+
+def _read_json(response: Response) -> dict[str, Any]:
+    """The body; one that is cut short counts as a failure, since nothing is certain then."""
+    with suppress(ValueError):
+        return dict(json.loads(response.body))
+    return {"FailCount": 1}
 
 
 def _is_nameless(entry: Entry) -> bool:

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .ledger import KINDS
+from .kinds import KINDS
 from .policy import matches
 from .runs import check_parameters, code_cells, find_notebooks
 from .sandbox.access import Principal

@@ -10,9 +10,6 @@ shipped recording which it resembles most, so that what is adopted takes its pla
 from __future__ import annotations
 
 import json
-import math
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from difflib import SequenceMatcher
@@ -20,50 +17,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from .masking import mask_text
+from .allow_list import HARMLESS, METADATA_FIELDS, NUMBERED, REPLACED, SUFFIXES, TEXT, telling
 from .message import Request, Response
 from .recordings import COMMON, Recording, load
 from .sandbox.scenario import Names
 from .trace import METADATA_HOST, describe
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-HARMLESS = _names(
-    """ArgumentName AuthAction AuthPrincipalType Code DefaultVersion Delimiter EC EncodingType
-    FailCount IdentityType IsDefaultVersion IsTruncated KeyCount MaxAllowedSkewMilliseconds MaxKeys
-    MaxSessionDuration NoPermissionType PageNumber PageSize PolicyType Region RegionId Size Status
-    StorageClass Success TotalCount Type VersionId ZoneId"""
-)
-REPLACED = _names(
-    """AccessKeyId AccessKeySecret AccountId AttachDate AuthPrincipalDisplayName
-    AuthPrincipalOwnerId Bucket BucketName CreateDate CreationDate DisplayName ETag
-    EncodedDiagnosticMessage Expiration ID InstanceId IpAddress Key LastModified LastUpdated Marker
-    Name NextMarker OSSAccessKeyId PolicyName Prefix PrincipalId RamRoleName RequestId RoleId
-    RoleName SecurityToken ServerTime SignatureProvided StringToSign StringToSignBytes UpdateDate
-    User UserId VSwitchId VpcId"""
-)
-TEXT = _names(
-    "Arn AssumeRolePolicyDocument Description Endpoint HostId Message PolicyDocument RecommendDoc"
-)
-# Of these several are told apart; any other value is always the same sample.
-NUMBERED = _names("Bucket BucketName InstanceId Key Name PolicyName RamRoleName RoleName VSwitchId")
-SUFFIXES = ("", "-fc", "-2", "s", "-misspelt")  # what the notebooks add to their own names
-METADATA_FIELDS = {
-    "instance-id": "InstanceId",
-    "ram-role-name": "RamRoleName",
-    "region-id": "RegionId",
-    "token": "SecurityToken",
-    "vpc-id": "VpcId",
-    "vswitch-id": "VSwitchId",
-    "zone-id": "ZoneId",
-}
-_DOCUMENTED = re.compile(r"203\.0\.113\.\d+|192\.168\.\d+\.\d+|100\.100\.100\.200|1234567890123456")
-_TELLING = re.compile(
-    r"[\w.+-]+@[\w-]+\.\w+|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b\d{15,17}\b|\b[a-z]{1,4}-[a-z0-9]{17,}\b"
-)
 
 
 class Recorder:
@@ -229,20 +187,3 @@ def _metadata_item(path: str) -> str:
     if before != path.rstrip("/"):
         return "ram-role-credentials" if role_name else "ram-role-name"
     return path.rstrip("/").rpartition("/")[2]
-
-
-def telling(text: str) -> str:
-    """What in ``text`` looks like an id, an address or a secret, in words; "" if nothing does."""
-    rest = _DOCUMENTED.sub("", text)
-    if found := _TELLING.search(rest):
-        return f"what looks like an id or an address ({found[0][:4]}…)"
-    words = re.findall(r"[A-Za-z0-9+/=]{24,}", rest)
-    if mask_text(rest) != rest or any(_entropy(word) > 4.2 for word in words):
-        return "what looks like a secret"
-    return ""
-
-
-def _entropy(word: str) -> float:
-    """Shannon's, in bits a character: text has about 3.5, a random key 4.5 and more."""
-    shares = [count / len(word) for count in Counter(word).values()]
-    return -sum(share * math.log2(share) for share in shares)

@@ -202,6 +202,7 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     from aliyunsdkcore.request import set_default_protocol_type
 
     from . import live
+    from .gate import Gate
 
     live.check_charge(parameters)
     session.credential = live.credential(session.step, parameters["role_name"])
@@ -214,7 +215,7 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     recorder = None
     if session.mode == "record":
         recorder = live.recorder(parameters, session.ledger.account)
-    gate = live.Gate(session.ledger, parameters.get("accept_charge", False), recorder)
+    gate = Gate(session.ledger, parameters.get("accept_charge", False), recorder)
     session._undo.enter_context(Interceptor(gate.exchange, session.trace))
 
 

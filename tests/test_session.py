@@ -17,7 +17,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import helpers
 from helpers import session as sessions
-from helpers.live import Stopped
+from helpers.gate import Stopped
 from helpers.parameters import ParameterError
 from helpers.policy import PolicyError
 from helpers.session import Session, SessionClosed

@@ -18,7 +18,7 @@ from aliyunsdkecs.request.v20140526.RunInstancesRequest import RunInstancesReque
 
 import helpers
 from helpers.clean_up import Remover
-from helpers.live import Stopped
+from helpers.gate import Stopped
 from helpers.message import Request, Response
 from helpers.parameters import ParameterError
 from helpers.sandbox.scenario import Names
