@@ -105,6 +105,10 @@ def run(
 def _check_output_folder(out: str, notebooks: Path) -> None:
     if Path(out).resolve() == notebooks.resolve():
         raise ValueError(f"--out {out} holds the notebooks themselves; name another folder.")
+    try:
+        Path(out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {out} cannot be made: {error.strerror}.") from None
 
 
 def _run_with_progress(
@@ -336,6 +340,14 @@ def adopt(folder: Path) -> None:
     from helpers import recordings_care as care
 
     click.echo(f"{care.adopt(folder)} adopted into {care.SHIPPED}")
+
+
+@recordings.command()
+def fidelity() -> None:
+    """Print docs/fidelity.md: each operation and each error, and where it comes from."""
+    from helpers.fidelity import document
+
+    click.echo(document(), nl=False)
 
 
 if __name__ == "__main__":
