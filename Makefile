@@ -14,6 +14,9 @@ test: $(READY)
 lab: $(READY)
 	$(BIN)/python -c "import helpers.runs, jupyterlab.labapp as lab; lab.main()" notebooks
 
+bench: $(READY)
+	@$(BIN)/python -m tests.bench
+
 notebooks: $(READY)
 	$(BIN)/python tests/notebooks/store.py
 
@@ -40,4 +43,4 @@ $(READY): requirements.txt pyproject.toml
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.PHONY: run test lab notebooks format lock clean
+.PHONY: run test lab bench notebooks format lock clean
