@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from helpers.__main__ import main
 from helpers.cohort import Cohort
 from helpers.roster import RosterError, Row, read_roster
-from helpers.runs import Result
+from helpers.runs import Result, check_parameters, find_notebooks
 
 DEFAULTS = {"role_name": "R", "bucket_name": "b", "max_keys": 10, "clean_up": True}
 PARAMETERS = 'role_name: str = "R"\nmax_keys: int = 10  # how many'
@@ -282,3 +283,19 @@ def test_an_absent_cluster_is_one_sentence(roster: Any, folder: Any) -> None:
     assert done.returncode == 2
     assert "--dask tcp://127.0.0.1:9: no scheduler with a worker answers" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_airflow_example_names_the_notebooks_and_their_parameters() -> None:
+    """Airflow itself is not installed for this: the file is parsed, its table of names is read."""
+    tree = ast.parse(
+        Path(__file__).parent.parent.joinpath("docs", "airflow_dag.py").read_text("utf-8")
+    )
+    (table,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NOTEBOOKS"
+    )
+    paths = {path.stem: path for path in find_notebooks()}
+    assert table.keys() == paths.keys()
+    for name, parameters in table.items():
+        check_parameters(parameters, [paths[name]])
