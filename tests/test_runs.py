@@ -136,6 +136,16 @@ def test_the_notebooks_are_never_overwritten(write: Any) -> None:
     assert notebook.read_bytes() == before
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_runs(
+    write: Any, tmp_path: Path
+) -> None:
+    notebook = write("01", PARAMETERS)
+    (tmp_path / "file").write_text("")
+    done = run("--notebooks", str(notebook.parent), "--out", str(tmp_path / "file" / "out"))
+    assert done.exit_code == 2
+    assert "cannot be made: Not a directory." in " ".join(done.output.split())
+
+
 def test_each_notebook_gets_its_own_parameters(write: Any, tmp_path: Path) -> None:
     """The folder's name has braces, which papermill would take for a format string."""
     out = tmp_path / "{out}"
