@@ -11,14 +11,27 @@ run: $(READY)
 test: $(READY)
 	@$(BIN)/python -m pytest -n auto
 
+# .jupyter turns off what JupyterLab would ask the internet: its news and its extensions.
 lab: $(READY)
-	$(BIN)/python -c "import helpers.runs, jupyterlab.labapp as lab; lab.main()" notebooks
+	JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(BIN)/python \
+		-c "import helpers.runs, jupyterlab.labapp as lab; lab.main()" notebooks
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench
 
 notebooks: $(READY)
 	$(BIN)/python tests/notebooks/store.py
+
+site: $(READY)
+	$(BIN)/python -m helpers.site build/site
+
+REVEAL := tests/browser/node_modules/reveal.js
+slides: $(READY) $(REVEAL)
+	$(BIN)/python -m helpers.site build/slides $(REVEAL)
+
+$(REVEAL):
+	@command -v npm >/dev/null || { echo "Slides need reveal.js: install Node, npm brings it." >&2; exit 1; }
+	npm ci --silent --prefix tests/browser
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
@@ -43,4 +56,4 @@ $(READY): requirements.txt pyproject.toml
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-.PHONY: run test lab bench notebooks format lock clean
+.PHONY: run test lab bench notebooks site slides format lock clean
