@@ -202,6 +202,8 @@ def _run_cohort(job: Cohort, rows: Sequence[Row], place: AbstractContextManager[
     from tqdm import tqdm
 
     done = len(job.rows) - len(rows)
+    if job.outdated:
+        click.echo(f"{job.outdated} rows ran before with other parameters or other notebooks.")
     with place as (submit, window), tqdm(total=len(job.rows), initial=done, unit="row") as bar:
         for _ in job.run(rows, submit, window):
             bar.update()

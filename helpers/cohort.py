@@ -62,6 +62,7 @@ class Cohort:
         self.notebooks = [str(path) for path in notebooks]
         self.out = out
         self.results = out / "results.csv"
+        self.outdated = 0  # rows that were done, but with other parameters or notebooks
         self._content = hashlib.sha256(b"".join(path.read_bytes() for path in notebooks))
 
     def left(self, resume: bool) -> list[Row]:
@@ -160,9 +161,13 @@ class Cohort:
             writer.writeheader()
             for key, group in groupby(_read(self.results), lambda r: (r["learner"], r["row"])):
                 records = [record for record in group if record["status"] == "ok"]
-                if key in wanted and sorted(r["notebook"] for r in records) == names:
+                if sorted(r["notebook"] for r in records) != names:
+                    continue
+                if key in wanted:
                     writer.writerows(records)
                     done.add(key[0])
+                else:
+                    self.outdated += 1
         kept.replace(self.results)
         return done
 
