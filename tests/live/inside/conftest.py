@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -125,7 +125,7 @@ def cloud(served: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clo
     return served
 
 
-@pytest.fixture
+@contextmanager
 def on_the_instance(cloud: Cloud) -> Iterator[None]:
     """The metadata address answers, and no key is in the environment."""
     keys = {name: os.environ.pop(name) for name in list(os.environ) if "_ACCESS_KEY_" in name}

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
 from helpers.runs import find_notebooks, run_suite
-from tests.live.inside.conftest import NOTHING, Cloud
+from tests.live.inside.conftest import NOTHING, Cloud, on_the_instance
 
 LIVE = {"mode": "live", "accept_charge": True, "clean_up": False}
 
@@ -30,15 +28,19 @@ def helpers(*command: str) -> str:
     return done.stdout
 
 
-def test_live(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_live(cloud: Cloud, tmp_path: Path) -> None:
     run(tmp_path, ["01", "02"])
     assert cloud.left()["instances"] and cloud.left()["attached"]
     assert found_in(tmp_path, ["Forbidden.RAM", "NoPermission"]) == []
     assert "BILLS  ECS instance i-" in helpers("ledger")
-    request.getfixturevalue("on_the_instance")
-    run(tmp_path, ["03", "04"])
+    with on_the_instance(cloud):
+        run(tmp_path, ["03", "04"])
     assert len(cloud.secrets()) > 6 and cloud.passwords
     assert found_in(tmp_path, cloud.secrets()) == []
+    assert "0 left" in helpers("clean-up", "--yes")
+    assert cloud.left() == NOTHING
+    assert "0 left" in helpers("ledger")
+    assert "0 left" in helpers("clean-up", "--yes")
 
 
 def found_in(folder: Path, secrets: list[str]) -> list[tuple[str, str]]:
@@ -48,11 +50,3 @@ def found_in(folder: Path, secrets: list[str]) -> list[tuple[str, str]]:
     forms = [form for secret in secrets for form in (secret, quote(secret, safe=""))]
     texts = [(path.name, path.read_bytes().decode("utf-8", "replace")) for path in files]
     return [(name, form) for name, text in texts for form in forms if form in text]
-
-
-def test_clean_up(cloud: Cloud, tmp_path: Path) -> None:
-    run(tmp_path, ["01", "02"])
-    assert "0 left" in helpers("clean-up", "--yes")
-    assert cloud.left() == NOTHING
-    assert "0 left" in helpers("ledger")
-    assert "0 left" in helpers("clean-up", "--yes")

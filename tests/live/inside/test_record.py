@@ -9,17 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from helpers.runs import NOTEBOOKS
-from tests.live.inside.conftest import Cloud
+from tests.live.inside.conftest import Cloud, on_the_instance
 from tests.live.inside.test_notebooks import found_in, helpers, run
 
 
-def test_record(cloud: Cloud, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_record(cloud: Cloud, tmp_path: Path) -> None:
     run(tmp_path, ["01", "02"], mode="record")
-    request.getfixturevalue("on_the_instance")
-    run(tmp_path, ["03", "04"], mode="record")
+    with on_the_instance(cloud):
+        run(tmp_path, ["03", "04"], mode="record")
     recorded = tmp_path / "build" / "recordings"
     places = [
         f"{file.parent.name}/{place}"
