@@ -17,6 +17,7 @@ from typing import Any
 
 from . import live
 from .gate import Stopped
+from .kinds import GONE
 from .ledger import CREATED, REMOVED, UNCERTAIN, Entry, Ledger
 from .masking import mask_text
 
@@ -56,7 +57,8 @@ class Remover:
             for found in _found(self._ledger, entry, client):
                 _undo(found, client)
         except (ClientException, ServerException) as error:
-            if getattr(error, "http_status", 0) != 404 and error.get_error_code() != NEVER_THERE:
+            code = error.get_error_code()
+            if not (GONE.fullmatch(code) or code == NEVER_THERE):
                 return mask_text(f"{error.get_error_code()}: {error.get_error_msg()}")
         except Stopped as stopped:
             return str(stopped)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+# The codes of an answer that says so. An unknown AccessKey is a 404 too, and says nothing.
+GONE = re.compile(r"EntityNotExist(\..+)?|Invalid(InstanceId|RamRole|SecurityGroupId)\.NotFound")
 
 
 class Kind(NamedTuple):

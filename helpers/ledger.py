@@ -18,7 +18,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .kinds import KINDS, Kind
+from .kinds import GONE, KINDS, Kind
 from .message import Request, Response
 
 UNCERTAIN, CREATED, REMOVED, REFUSED = "uncertain", "created", "removed", "refused"
@@ -96,7 +96,7 @@ class Ledger:
         response = answer()
         if entry:
             self._settle(known or entry, known is None, response)
-        elif response.status < 300 or response.status == 404:
+        elif response.status < 300 or GONE.fullmatch(str(_read_json(response).get("Code"))):
             self._note(request, response)
         return response
 

@@ -95,9 +95,12 @@ def test_an_instance_is_one_entry_from_token_to_id(ledger: Ledger) -> None:
     send(ledger, "CreateInstance", Response(200, body=b'{"InstanceId": "i-1"}'), **INSTANCE)
     assert states(again(ledger)) == [("i-1", CREATED)]
     gone = {"RegionId": "cn-hangzhou", "InstanceId": "i-1"}
-    send(ledger, "DeleteInstance", Response(404), **{**gone, "RegionId": "cn-beijing"})
+    unknown_key = Response(404, body=b'{"Code": "InvalidAccessKeyId.NotFound"}')
+    not_there = Response(404, body=b'{"Code": "InvalidInstanceId.NotFound"}')
+    send(ledger, "DeleteInstance", unknown_key, **gone)
+    send(ledger, "DeleteInstance", not_there, **{**gone, "RegionId": "cn-beijing"})
     assert states(again(ledger)) == [("i-1", CREATED)]  # it is elsewhere that it is not
-    send(ledger, "DeleteInstance", OK, **gone)
+    send(ledger, "DeleteInstance", not_there, **gone)
     assert states(again(ledger)) == []
 
 

@@ -15,13 +15,14 @@ from aliyunsdkcore.acs_exception.exceptions import ClientException, ServerExcept
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkecs.request.v20140526.CreateInstanceRequest import CreateInstanceRequest
 from aliyunsdkecs.request.v20140526.RunInstancesRequest import RunInstancesRequest
+from aliyunsdkram.request.v20150501.CreateRoleRequest import CreateRoleRequest
 
 import helpers
 from helpers.clean_up import Remover
 from helpers.gate import Stopped
 from helpers.message import Request, Response
 from helpers.parameters import ParameterError
-from helpers.sandbox.scenario import Names
+from helpers.sandbox.scenario import TRUST_POLICY, Names
 from helpers.session import Session
 from helpers.trace import METADATA_HOST
 from tests.live.inside.conftest import NOTHING, Cloud
@@ -231,3 +232,75 @@ def test_never_two_instances_and_never_a_lost_one(
     for entry in remover.left():
         remover.remove(entry)
     assert cloud.left() == NOTHING
+
+
+def gone(request: Request, carry_out: Callable[[], Response]) -> Response:
+    raise ConnectionError("the answer is lost")
+
+
+def test_what_was_there_before_is_not_removed(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The role is an hour old, and the answer that would have said so is lost."""
+    cloud.reset(step=2)
+    for name, value in cloud.environment.items():
+        monkeypatch.setenv(name, value)
+    before = cloud.left()
+    with connect(method="attach") as session:
+        request = CreateRoleRequest()
+        request.set_RoleName(NAMES.role_name)
+        request.set_AssumeRolePolicyDocument(TRUST_POLICY)
+        cloud.hook = gone
+        with pytest.raises((ClientException, ServerException)):
+            send(session, request)
+        cloud.hook = None
+        (entry,) = session.ledger.left()
+    remover = Remover()
+    assert [remover.remove(each) for each in remover.left()] == [""]
+    assert cloud.left() == before and NAMES.role_name in before["roles"]
+    assert Remover().left() == [] and entry.id == NAMES.role_name
+
+
+def test_an_instance_that_nothing_finds_stays_in_the_ledger(session: Session, cloud: Cloud) -> None:
+    request = creation(Tags=[])
+    for name in ("Tag.1.Key", "Tag.1.Value"):
+        request.get_query_params().pop(name)
+    dry_run(session, request)
+    cloud.hook = gone
+    with pytest.raises((ClientException, ServerException)):
+        send(session, request)
+    cloud.hook = None
+    (entry,) = Remover().left()
+    assert "look in the console for one created in cn-hangzhou at" in Remover().remove(entry)
+    assert len(Remover().left()) == 1
+
+
+def test_who_may_not_list_is_not_told_that_there_is_none(session: Session, cloud: Cloud) -> None:
+    request = creation()
+    dry_run(session, request)
+    cloud.hook = lambda request, carry_out: (carry_out(), gone(request, carry_out))[1]
+    with pytest.raises((ClientException, ServerException)):
+        send(session, request)
+    cloud.hook = None
+    (user,) = cloud.sandbox.account.users.values()
+    allowed = user.documents["Minimal"]
+    user.documents["Minimal"] = allowed.replace('"ecs:DescribeInstances", ', "")
+    (entry,) = Remover().left()
+    assert Remover().remove(entry).startswith("Forbidden.RAM")
+    user.documents["Minimal"] = allowed
+    assert [Remover().remove(each) for each in Remover().left()] == [""]
+    assert cloud.left() == NOTHING
+
+
+def test_a_key_that_is_gone_is_not_taken_for_a_thing_that_is(
+    session: Session, cloud: Cloud
+) -> None:
+    request = creation()
+    dry_run(session, request)
+    send(session, request)
+    remover = Remover()
+    (key,) = (key for key in cloud.sandbox.account.access_keys.values() if key.user_name)
+    del cloud.sandbox.account.access_keys[key.access_key_id]
+    (entry,) = remover.left()
+    assert remover.remove(entry).startswith("InvalidAccessKeyId.NotFound")
+    assert remover.left() == [entry]
