@@ -1,18 +1,21 @@
 """Kernels that are forked from a process in which everything is imported already.
 
-Most of a kernel's start is imports, the same in each. Python's own fork server makes them once;
-each kernel is a new child of it, so that nothing one does is seen by another. Only on Linux: what
-macOS's frameworks do is not safe after a fork, and Windows has none. There, and where a process may
-have no children, kernels start as usual.
+Most of a kernel's start is imports, the same in each. A process of this file makes them once; each
+kernel is a new child of it, so that nothing one does is seen by another. Only on Linux: what the
+frameworks of macOS do is not safe after a fork, and Windows has none. There kernels start as usual.
 """
 
 from __future__ import annotations
 
+import atexit
+import json
 import os
+import signal
+import subprocess
 import sys
 from functools import cache
-from multiprocessing import current_process, forkserver, get_context, parent_process
-from threading import Thread
+from importlib import import_module
+from threading import Lock
 from typing import Any
 
 # What every kernel imports, and what the notebooks do.
@@ -24,22 +27,28 @@ _PRELOADED = (
     "aliyunsdkcore.vendored.requests",
     "requests",
     "oss2",
-    "helpers.kernels",
     "helpers.session",
     "helpers.exercises",
     "helpers.sandbox.scenario",
 )
+_servers: list[subprocess.Popen[str]] = []
+_lock = Lock()
 
 
 def start_fork_server() -> None:
-    """Let the imports begin now, in their own process. Kernels that come too early wait for it."""
-    if _can_fork():
-        get_context("forkserver").set_forkserver_preload(list(_PRELOADED))
-        forkserver.ensure_running()
+    """Let the imports begin now. Kernels that are asked for before they are made wait for them."""
+    if sys.platform == "linux":
+        with _lock:
+            _server()
 
 
-def _can_fork() -> bool:
-    return sys.platform == "linux" and not current_process().daemon
+def _server() -> subprocess.Popen[str]:
+    if not _servers or _servers[-1].poll() is not None:
+        line = [sys.executable, "-c", "from helpers.kernels import serve; serve()"]
+        server = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(server.communicate)  # ends it, and with it what is left of its kernels
+        _servers.append(server)
+    return _servers[-1]
 
 
 @cache
@@ -51,14 +60,10 @@ def kernel_manager_class() -> Any:
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
             process = _Forked(kernel_cmd[kernel_cmd.index("-f") :], options["env"], options["cwd"])
             provisioner: Any = self.provisioner
-            provisioner.process, provisioner.pid, provisioner.pgid = (
-                process,
-                process.pid,
-                process.pid,
-            )
+            provisioner.process, provisioner.pid, provisioner.pgid = process, process.pid, None
             self._reconcile_connection_info(provisioner.connection_info)
 
-    return ForkedKernelManager if _can_fork() else AsyncKernelManager
+    return ForkedKernelManager if sys.platform == "linux" else AsyncKernelManager
 
 
 class _Forked:
@@ -67,47 +72,57 @@ class _Forked:
     stdin = stdout = stderr = None
 
     def __init__(self, arguments: list[str], environment: dict[str, str], folder: str) -> None:
-        start_fork_server()
-        task = (arguments, environment, folder)
-        self._process = get_context("forkserver").Process(target=_become_kernel, args=task)
-        self._process.start()
-        self.pid = self._process.pid
-        self.kill = self._process.kill
-        self.terminate = self._process.terminate
+        with _lock:
+            server: Any = _server()
+            print(json.dumps([arguments, environment, folder]), file=server.stdin, flush=True)
+            self.pid = int(server.stdout.readline())
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return 0
+        return None
 
     def wait(self) -> int | None:
-        self._process.join()
-        return self._process.exitcode
+        return self.poll()  # the provisioner has waited: it polls until there is nothing
 
     def send_signal(self, signum: int) -> None:
-        if self.pid and self.poll() is None:
-            os.kill(self.pid, signum)
+        """To the kernel and to what it has started, which are a session of their own."""
+        os.killpg(self.pid, signum)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+def serve() -> None:
+    """Fork a kernel for each line of the standard input; its pid is the answer."""
+    for name in _PRELOADED:
+        import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries kernels that have ended
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for line in sys.stdin:
+        if pid := os.fork():
+            print(pid, flush=True)
+        else:
+            _become_kernel(*json.loads(line))
 
 
 def _become_kernel(arguments: list[str], environment: dict[str, str], folder: str) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
-    end_with_parent()
     os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(environment, JPY_PARENT_PID=str(os.getppid()))  # the fork server
+    os.environ.update(environment)
     nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    IPKernelApp.launch_instance(argv=arguments)
-
-
-def end_with_parent() -> None:
-    """End this process when the one that asked for it has ended, even if that was killed."""
-    parent = parent_process()
-
-    def follow() -> None:
-        if parent:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=follow, daemon=True).start()
+    for stream in range(3):
+        os.dup2(nowhere, stream)
+    # A kernel ends by itself when the process of this number is no longer its parent.
+    IPKernelApp.launch_instance(argv=[*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
+    os._exit(0)

@@ -21,10 +21,10 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 PARAMETERS = 'role_name: str = "R"'
 # Says in which process it runs, and takes long enough to be killed.
 CELL = """
-import multiprocessing, os, time
+import os, time
 from pathlib import Path
-parent = multiprocessing.parent_process()  # of a forked kernel
-Path("worker").write_text(str(parent.pid if parent else os.getppid()))
+server = Path(f"/proc/{os.getppid()}/stat").read_text()  # which forked the kernel
+Path("worker").write_text(server.rpartition(")")[2].split()[1])
 time.sleep(0.5)
 """
 
@@ -65,6 +65,7 @@ def wait(done: Any) -> Any:
     return found
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the worker is found in /proc")
 def test_the_rows_of_a_killed_worker_run_elsewhere(
     start: Any, scheduler: str, tmp_path: Path
 ) -> None:

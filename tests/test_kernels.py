@@ -80,7 +80,8 @@ nbformat.write(new_notebook(cells=[new_code_cell(source)]), {str(tmp_path / "01.
 run_suite("ann", {{}}, [{str(tmp_path / "01.ipynb")!r}], {str(tmp_path)!r})
 """
     pid = tmp_path / "ann" / "pid"
-    with subprocess.Popen([sys.executable, "-c", script]) as process:
+    (tmp_path / "script.py").write_text(script)  # without a guard of its main part
+    with subprocess.Popen([sys.executable, tmp_path / "script.py"]) as process:
         wait(lambda: pid.exists() and pid.read_text())
         process.send_signal(signal.SIGKILL)
     wait(lambda: not is_running(int(pid.read_text())))
