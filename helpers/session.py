@@ -21,6 +21,7 @@ from .ledger import Ledger
 from .message import Request, Response
 from .parameters import OneSentence, Rule, check_all, check_names, injected_names, text
 from .trace import Trace
+from .tracebacks import mask_tracebacks
 from .transport import Interceptor, SendOn
 
 _STEP = Rule(
@@ -119,6 +120,10 @@ class Session:
         if self in _current:
             _current.remove(self)
 
+    def _install(self, interceptor: Interceptor) -> None:
+        self._undo.callback(interceptor.close)
+        interceptor.install()
+
     def __enter__(self) -> Session:
         return self
 
@@ -157,12 +162,13 @@ def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
     for session in list(_current):
         session.close()
     session = Session(mode, step)
+    _current.append(session)  # first of all, so that an interrupted cell leaves nothing behind
     with ExitStack() as on_failure:
         on_failure.callback(session.close)
         _set_aside(session._undo, _WIN_OVER_CREDENTIALS)
+        mask_tracebacks(session._undo)
         (_replay if mode == "replay" else _live)(session, parameters)
         on_failure.pop_all()
-    _current.append(session)
     return session
 
 
@@ -194,7 +200,7 @@ def _replay(session: Session, parameters: Mapping[str, Any]) -> None:
     session._faults = Faults(
         lambda request, code: sandbox.refuse(request, session.clock.now(), code)
     )
-    session._undo.enter_context(Interceptor(exchange, session.trace, session._faults, offline=True))
+    session._install(Interceptor(exchange, session.trace, session._faults, offline=True))
 
 
 def _live(session: Session, parameters: Mapping[str, Any]) -> None:
@@ -216,7 +222,7 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     if session.mode == "record":
         recorder = live.recorder(parameters, session.ledger.account)
     gate = Gate(session.ledger, parameters.get("accept_charge", False), recorder)
-    session._undo.enter_context(Interceptor(gate.exchange, session.trace))
+    session._install(Interceptor(gate.exchange, session.trace))
 
 
 def _credential(key: Any) -> Any:

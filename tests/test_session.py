@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from types import FrameType
 from typing import Any
 
 import oss2
@@ -17,6 +21,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import helpers
 from helpers import session as sessions
+from helpers import transport
 from helpers.gate import Stopped
 from helpers.parameters import ParameterError
 from helpers.policy import PolicyError
@@ -75,6 +80,30 @@ def test_keys_in_the_environment_are_not_used_and_come_back(
         assert "canary" not in repr([vars(each.request) for each in cloud.trace._exchanges])
         assert "canary" not in repr(vars(cloud))
     assert [os.environ[name] for name in names] == [f"canary of {name}" for name in names]
+
+
+@pytest.mark.parametrize("stop", range(1, 40))
+def test_an_interrupted_connect_leaves_nothing_behind(stop: int) -> None:
+    steps = itertools.count(1)
+
+    def interrupt(frame: FrameType, event: str, _: object) -> Any:
+        """The Stop button, at the line number ``stop`` that connect comes to."""
+        if frame.f_code.co_name not in ("connect", "_replay", "_install"):
+            return None
+        if event == "line" and next(steps) == stop:
+            raise KeyboardInterrupt
+        return interrupt
+
+    tracing = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            helpers.connect(step=4)
+    finally:
+        sys.settrace(tracing)
+    helpers.connect(step=4).close()
+    assert transport._installed == []
+    assert sessions._current == []
 
 
 def test_keys_come_back_when_connect_fails(monkeypatch: pytest.MonkeyPatch) -> None:
