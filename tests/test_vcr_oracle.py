@@ -16,6 +16,9 @@ import pytest
 from helpers.runs import NOTEBOOKS, find_notebooks
 from tests import vcr_oracle
 
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="VCR.py 9 needs it; version 8 makes another kind of response"
+)
 ROOT = Path(vcr_oracle.__file__).parent.parent
 
 
