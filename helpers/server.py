@@ -130,7 +130,7 @@ def wsgi(answer: Answer, region_id: str) -> Callable[..., Iterable[bytes]]:
             response = Response(501, {"Content-Type": "text/plain; charset=utf-8"}, text)
         headers = [(n, v) for n, v in response.headers.items() if n.lower() not in HOP_BY_HOP]
         start_response(f"{response.status} {responses.get(response.status, '')}", headers)
-        return [response.body]
+        return [b"" if request.method == "HEAD" else response.body]
 
     return application
 

@@ -28,6 +28,7 @@ from helpers.sandbox.sandbox import Sandbox
 from helpers.sandbox.scenario import Names, account_before
 from helpers.trace import Trace
 from tests.fuzz.mutations import with_header, with_query
+from tests.fuzz.seeds import an_account as seeds_account
 from tests.fuzz.seeds import seeds
 from tests.fuzz.signing import SCHEMES, signed
 from tests.leaks import leaked
@@ -208,13 +209,14 @@ def test_the_metadata_address_does_not_repeat_a_token(path: str, token: str | No
 
 
 def test_what_is_issued_is_shown_to_nobody_else() -> None:
-    account = an_account()
-    account.instances[NAMES.instance_id].http_tokens = "optional"
+    account, keys = seeds_account()
     path = f"meta-data/ram/security-credentials/{NAMES.role_name}"
     life = {"x-aliyun-ecs-metadata-token-ttl-seconds": "60"}
+    assume_role = next(r for r in seeds()["sts"] if r.parameters["Action"] == "AssumeRole")
     for request in (
         Request("GET", f"http://100.100.100.200/latest/{path}"),
         Request("PUT", "http://100.100.100.200/latest/api/token", life),
+        signed(assume_role, keys[1], "rpc", NOW),
     ):
         answer = ask(account, request)
         assert isinstance(answer, Response) and answer.status == 200
