@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
@@ -50,13 +49,6 @@ def run_clean_up(environment: dict[str, str]) -> None:
         main(["clean-up", "--yes"])
 
 
-def exit_code(target: Callable[..., None], *arguments: Any) -> int | None:
-    process = FORKS.Process(target=target, args=arguments)
-    process.start()
-    process.join()
-    return process.exitcode
-
-
 def killed_at(cloud: Cloud, number: int, arrived: bool, target: Any, *arguments: Any) -> str:
     """Run ``target`` and kill it at its request of that ``number``, which has ``arrived`` or not.
 
@@ -82,8 +74,3 @@ def killed_at(cloud: Cloud, number: int, arrived: bool, target: Any, *arguments:
     cloud.hook = None
     assert process.exitcode == (-signal.SIGKILL if at else 0), Path("output").read_text()[-2000:]
     return at
-
-
-def ledger_lines() -> list[dict[str, Any]]:
-    lines = Path(".ledger/ledger.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines if line]
