@@ -126,13 +126,18 @@ def wsgi(answer: Answer, region_id: str) -> Callable[..., Iterable[bytes]]:
             with lock:
                 response = answer(addressed(request, region_id))
         except NotModelled as error:
-            text = f"{error}\n".encode()
-            response = Response(501, {"Content-Type": "text/plain; charset=utf-8"}, text)
+            response = _not_modelled(error)
         headers = [(n, v) for n, v in response.headers.items() if n.lower() not in HOP_BY_HOP]
         start_response(f"{response.status} {responses.get(response.status, '')}", headers)
         return [b"" if request.method == "HEAD" else response.body]
 
     return application
+
+
+def _not_modelled(error: NotModelled) -> Response:
+    text = f"{error}\n".encode()
+    headers = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(text))}
+    return Response(501, headers, text)
 
 
 def _request(environ: Mapping[str, Any]) -> Request:
