@@ -245,7 +245,9 @@ def cohort(folder: Path, rows: int, workers: int) -> dict[str, float]:
     roster.write_text("\n".join(["learner,role_name", *lines]))
     line = [sys.executable, "-m", "helpers", "cohort", str(roster), "--out", str(out)]
     started = time.perf_counter()
-    with subprocess.Popen([*line, "--workers", str(workers)], stderr=subprocess.DEVNULL) as process:
+    line += ["--workers", str(workers)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(line, stdout=quiet, stderr=quiet) as process:
         most = [0.0, 0.0]
         while process.poll() is None:
             most = [max(pair) for pair in zip(most, memory(process.pid), strict=True)]
