@@ -21,6 +21,7 @@ from .ledger import Ledger
 from .message import Request, Response
 from .parameters import OneSentence, Rule, check_all, check_names, injected_names, text
 from .trace import Trace
+from .tracebacks import mask_tracebacks
 from .transport import Interceptor, SendOn
 
 _STEP = Rule(
@@ -165,6 +166,7 @@ def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
     with ExitStack() as on_failure:
         on_failure.callback(session.close)
         _set_aside(session._undo, _WIN_OVER_CREDENTIALS)
+        mask_tracebacks(session._undo)
         (_replay if mode == "replay" else _live)(session, parameters)
         on_failure.pop_all()
     return session
