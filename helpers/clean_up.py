@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
 
 from . import live
+from .environment import set_aside_keys
 from .gate import Stopped
 from .kinds import GONE
 from .ledger import CREATED, REMOVED, UNCERTAIN, Entry, Ledger
@@ -36,6 +38,7 @@ class Remover:
     """
 
     def __init__(self) -> None:
+        set_aside_keys(ExitStack())  # for as long as this process lives
         self._credential = live.credential(1, "")
         self._ledger, _ = live.ledger_of(self._client("cn-hangzhou"))
 

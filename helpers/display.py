@@ -156,10 +156,9 @@ def explain(error: BaseException, trace: Iterable[Exchange] = ()) -> None:
     facts = wire.error_facts(error)
     answered = [e for e in trace if e.response and e.response.status == facts["HTTP status"]]
     fields = wire.error_fields(answered[-1].response) if answered else {}
-    rows = [(name, fact or fields.get(name)) for name, fact in facts.items()]
-    rows.append(("Decided by", _decided(answered[-1]) if answered else ""))
-    shown = [(name, mask_text(str(fact or "not given"))) for name, fact in rows]
-    table(type(error).__name__, ("Part", "What it says"), shown).show()
+    rows = [(n, mask_text(str(f or fields.get(n) or "not given"))) for n, f in facts.items()]
+    rows.append(("Decided by", (answered and _decided(answered[-1])) or "not given"))
+    table(type(error).__name__, ("Part", "What it says"), rows).show()
 
 
 def what_if(documents: Document | Iterable[Document], calls: Iterable[Sequence[Any]]) -> Shown:

@@ -1,13 +1,15 @@
-"""Whether this Python can run the notebooks, found out before a cell fails for a reason of its own.
+"""What a run finds around it: whether this Python can run the notebooks, and keys that would win.
 
-Only the metadata of installed packages is read; nothing is imported for it.
+Of installed packages only the metadata is read; nothing is imported for it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 
 from .parameters import OneSentence
@@ -24,6 +26,9 @@ NEEDED = {
 # The package for Python 3 of old: it installs over the files of aliyun-python-sdk-core.
 # https://github.com/aliyun/aliyun-openapi-python-sdk/issues/520
 OVERWRITES = "aliyun-python-sdk-core-v3"
+# The SDK lets these win over the credential that a client is given:
+# https://github.com/aliyun/aliyun-openapi-python-sdk/blob/master/aliyun-python-sdk-core/aliyunsdkcore/auth/signers/signer_factory.py
+_WIN_OVER_CREDENTIALS = ("ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET")
 
 
 class UnsuitableEnvironment(OneSentence, RuntimeError):
@@ -50,6 +55,12 @@ def check_environment(python: tuple[int, ...] = sys.version_info[:2]) -> None:
             f"Missing or too old: {found}; run `python -m pip install {names}` and restart the "
             "kernel."
         )
+
+
+def set_aside_keys(undo: ExitStack) -> None:
+    """Take away the keys that would win over a client's own, until ``undo`` is closed."""
+    found = {name: os.environ.pop(name) for name in _WIN_OVER_CREDENTIALS if name in os.environ}
+    undo.callback(os.environ.update, found)
 
 
 def _unfit() -> Iterator[str]:

@@ -31,7 +31,7 @@ KEY_ID, SECRET, TOKEN = (
 NOTEBOOKS = {3: "03_get_sts_credentials", 4: "04_access_oss"}
 CREATES: Mapping[int, tuple[str, ...]] = {
     1: ("RAM role {role_name}: free", "RAM policy {policy_name}, on that role: free"),
-    2: ("RAM role {role_name}-fc, for a refusal: free",),
+    2: ("RAM role {role_name:.60}-fc, for a refusal: free",),
 }
 BY_METHOD = {
     "attach": ("role {role_name} on instance {instance_id}: free",),

@@ -8,14 +8,13 @@ each mode: they get a credential, a trace of what was sent, and a ledger of what
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from .clock import Clock
-from .environment import check_environment
+from .environment import check_environment, set_aside_keys
 from .faults import Faults
 from .ledger import Ledger
 from .message import Request, Response
@@ -36,9 +35,6 @@ _POLICIES = Rule(
     lambda value: isinstance(value, list | tuple) and all(isinstance(p, Mapping) for p in value),
     lambda value: [[value]] if isinstance(value, Mapping) else [],
 )
-# The SDK lets these win over the credential that a client is given:
-# https://github.com/aliyun/aliyun-openapi-python-sdk/blob/master/aliyun-python-sdk-core/aliyunsdkcore/auth/signers/signer_factory.py
-_WIN_OVER_CREDENTIALS = ("ALIYUN_ACCESS_KEY_ID", "ALIYUN_ACCESS_KEY_SECRET")
 _current: list[Session] = []
 
 
@@ -165,17 +161,11 @@ def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
     _current.append(session)  # first of all, so that an interrupted cell leaves nothing behind
     with ExitStack() as on_failure:
         on_failure.callback(session.close)
-        _set_aside(session._undo, _WIN_OVER_CREDENTIALS)
+        set_aside_keys(session._undo)
         mask_tracebacks(session._undo)
         (_replay if mode == "replay" else _live)(session, parameters)
         on_failure.pop_all()
     return session
-
-
-def _set_aside(undo: ExitStack, variables: Sequence[str]) -> None:
-    """Take environment variables away until ``undo`` is closed."""
-    found = {name: os.environ.pop(name) for name in variables if name in os.environ}
-    undo.callback(os.environ.update, found)
 
 
 def _injected() -> set[str]:
@@ -205,7 +195,7 @@ def _replay(session: Session, parameters: Mapping[str, Any]) -> None:
 
 def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     from aliyunsdkcore.client import AcsClient
-    from aliyunsdkcore.request import set_default_protocol_type
+    from aliyunsdkcore.request import get_default_protocol_type, set_default_protocol_type
 
     from . import live
     from .gate import Gate
@@ -213,6 +203,7 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     live.check_charge(parameters)
     session.credential = live.credential(session.step, parameters["role_name"])
     live.check_instance(session.step)
+    session._undo.callback(set_default_protocol_type, get_default_protocol_type())
     set_default_protocol_type("https")
     if session.step in live.CREATES:
         client = AcsClient(region_id=parameters["region_id"], credential=session.credential)

@@ -475,3 +475,15 @@ def test_a_display_has_a_text_twin_and_runs_nothing(trace: Trace) -> None:
 def test_text_columns_are_aligned() -> None:
     shown = display.table("Two", ("A", "Long name"), [("first", 1), ("x", 22)])
     assert repr(shown) == "Two\nA      Long name\nfirst  1\nx      22"
+
+
+def test_the_check_that_decided_is_not_taken_for_a_secret(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A check may be called after what it looks at: signature, token."""
+    decided = Decided("signature", "the secret that signed is not this key's")
+    request = Request("GET", "https://ramroletest.oss-cn-hangzhou.aliyuncs.com/")
+    response = Response(403, {}, b"<Error><Code>SignatureDoesNotMatch</Code></Error>", decided)
+    error = oss2.exceptions.ServerError(403, {}, response.body, {})
+    display.explain(error, [Exchange(request, response)])
+    assert "signature: the secret that signed is not this key's" in capsys.readouterr().out

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from contextlib import ExitStack
 from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
 
-from helpers.environment import NEEDED, OVERWRITES, UnsuitableEnvironment, check_environment
+from helpers.environment import (
+    NEEDED,
+    OVERWRITES,
+    UnsuitableEnvironment,
+    check_environment,
+    set_aside_keys,
+)
 
 
 def install(folder: Path, name: str, version: str) -> None:
@@ -84,3 +92,13 @@ def test_the_versions_are_those_of_the_package() -> None:
         if (match := re.fullmatch(r"([\w-]+)>=([\d.]+)", line))
     )
     assert {name: found[name] for name in NEEDED} == NEEDED
+
+
+def test_keys_that_would_win_are_set_aside_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIYUN_ACCESS_KEY_ID", "another account's")
+    monkeypatch.delenv("ALIYUN_ACCESS_KEY_SECRET", raising=False)
+    with ExitStack() as undo:
+        set_aside_keys(undo)
+        assert "ALIYUN_ACCESS_KEY_ID" not in os.environ
+    assert os.environ["ALIYUN_ACCESS_KEY_ID"] == "another account's"
+    assert "ALIYUN_ACCESS_KEY_SECRET" not in os.environ

@@ -80,7 +80,7 @@ TEXTS = {
     "v4 header": f"authorization: {V4}",
     "v4 header, repr": repr({"authorization": V4}),
     "header value alone": "OSS key-id-canary:canaryCanaryCanaryCanary012=",
-    "scope of a key of any look": "Credential=key-id-canary/20261124/cn-hangzhou/oss,Signature=canary",
+    "scope of a key of any look": "Credential=key-id-canary/20261124/oss,Signature=canary",
     "key and token without names": f"{KEY_ID} {TOKEN}",
     "proxy": "http://user:canary@proxy.example:8080/",
     "user data": json.dumps({"UserData": "Y2FuYXJ5canary"}),
