@@ -127,7 +127,10 @@ def _ends(exchange: Exchange) -> tuple[str, str, str, bool]:
 
 def _decided(exchange: Exchange) -> str:
     decided = exchange.response.decided if exchange.response else None
-    return f"{decided.check}: {mask_text(decided.reason)}".removesuffix(": ") if decided else ""
+    if decided is None:
+        return ""
+    # Not a colon: what follows "signature:" is taken for a signature wherever texts are masked.
+    return mask_text(f"{decided.check} ({decided.reason})").removesuffix(" ()")
 
 
 def signed_request(trace: Iterable[Exchange]) -> Shown:
