@@ -163,9 +163,17 @@ def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
         on_failure.callback(session.close)
         set_aside_keys(session._undo)
         mask_tracebacks(session._undo)
+        _keep_protocol(session._undo)
         (_replay if mode == "replay" else _live)(session, parameters)
         on_failure.pop_all()
     return session
+
+
+def _keep_protocol(undo: ExitStack) -> None:
+    """Notebooks tell the SDK to use https; after ``close`` it uses again what it used before."""
+    from aliyunsdkcore.request import get_default_protocol_type, set_default_protocol_type
+
+    undo.callback(set_default_protocol_type, get_default_protocol_type())
 
 
 def _injected() -> set[str]:
@@ -195,7 +203,7 @@ def _replay(session: Session, parameters: Mapping[str, Any]) -> None:
 
 def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     from aliyunsdkcore.client import AcsClient
-    from aliyunsdkcore.request import get_default_protocol_type, set_default_protocol_type
+    from aliyunsdkcore.request import set_default_protocol_type
 
     from . import live
     from .gate import Gate
@@ -203,7 +211,6 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     live.check_charge(parameters)
     session.credential = live.credential(session.step, parameters["role_name"])
     live.check_instance(session.step)
-    session._undo.callback(set_default_protocol_type, get_default_protocol_type())
     set_default_protocol_type("https")
     if session.step in live.CREATES:
         client = AcsClient(region_id=parameters["region_id"], credential=session.credential)

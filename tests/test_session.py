@@ -16,6 +16,7 @@ import pytest
 import requests
 from aliyunsdkcore.acs_exception.exceptions import ServerException
 from aliyunsdkcore.client import AcsClient
+from aliyunsdkcore.request import get_default_protocol_type, set_default_protocol_type
 from aliyunsdkram.request.v20150501.GetRoleRequest import GetRoleRequest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -208,3 +209,10 @@ def test_the_names_of_what_belongs_to_the_scenario_can_be_the_callers() -> None:
         auth = oss2.StsAuth(got["AccessKeyId"], got["AccessKeySecret"], got["SecurityToken"])
         bucket = oss2.Bucket(auth, "https://oss-cn-hangzhou.aliyuncs.com", "examplebucket")
         assert [each.key for each in oss2.ObjectIterator(bucket)] == ["ramroletest.txt", "test.shh"]
+
+
+def test_close_gives_the_sdk_its_protocol_back() -> None:
+    before = get_default_protocol_type()
+    with helpers.connect(step=2):
+        set_default_protocol_type("https")
+    assert get_default_protocol_type() == before == "http"
