@@ -434,7 +434,6 @@ BODIES: dict[str, Callable[[], Any]] = {
     "text": lambda: "0123",
     "file": lambda: io.BytesIO(b"0123"),
     "generator": lambda: iter([b"01", b"23"]),
-    "empty generator": lambda: iter([]),
 }
 
 
