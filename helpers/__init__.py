@@ -1,7 +1,4 @@
-"""What a notebook imports: ``connect``, and what shows a learner the result.
-
-Each display is made on first use, so that ``import helpers`` costs next to nothing.
-"""
+"""What a notebook imports: ``connect``, the checks of the exercises, and what shows the results."""
 
 from . import check
 from .display import (
