@@ -9,7 +9,7 @@ answer is not known. Values that differ from run to run are shown as what they a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from itertools import groupby, islice
@@ -58,7 +58,8 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 
 
 def _row(cells: Sequence[str]) -> str:
-    first, *rest = map(escape, cells)
+    # A long address may break after a slash, so that the table stays within the page.
+    first, *rest = (escape(cell).replace("/", "/<wbr/>") for cell in cells)
     others = "".join(f"<td {_LEFT}>{cell}</td>" for cell in rest)
     return f'<tr><th scope="row" {_LEFT}>{first}</th>{others}</tr>'
 
@@ -90,26 +91,35 @@ def masked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exchanges(trace: Iterable[Exchange]) -> Shown:
-    """What the SDKs really sent, what came back, and what decided it."""
-    rows = []
-    for number, each in enumerate(trace, 1):
-        service, operation, answer, _ = _ends(each)
-        sent = f"{each.request.method} {mask_url(each.request.url.partition('?')[0])}"
-        rows.append((number, service, operation, sent, answer, _decided(each)))
+    """What the SDKs really sent, what came back, and what decided it.
+
+    Equal exchanges that follow each other share a row.
+    """
     columns = ("#", "Service", "Operation", "Request", "Answer", "Decided by")
+    rows = [(numbers, *row) for numbers, _, row in _runs(trace, _told)]
     return table("What was sent and what came back", columns, rows)
 
 
+def _told(exchange: Exchange) -> tuple[str, ...]:
+    service, operation, answer, _ = _ends(exchange)
+    sent = f"{exchange.request.method} {mask_url(exchange.request.url.partition('?')[0])}"
+    return service, operation, sent, answer, _decided(exchange)
+
+
 def sequence(trace: Iterable[Exchange]) -> Shown:
-    """The same as a sequence diagram. Equal exchanges that follow each other are drawn once."""
+    """The same as a sequence diagram."""
     messages = []
-    for ends, group in groupby(enumerate(trace, 1), lambda numbered: _ends(numbered[1])):
-        service, operation, answer, refused = ends
-        first, *more = (number for number, _ in group)
-        numbers = f"{first}-{more[-1]}" if more else str(first)
-        request = f"{operation}, {len(more) + 1} times" if more else operation
+    for numbers, times, (service, operation, answer, refused) in _runs(trace, _ends):
+        request = f"{operation}, {times} times" if times > 1 else operation
         messages.append(drawing.Message(numbers, service, request, answer, refused))
     return picture(drawing.sequence(messages))
+
+
+def _runs(trace: Iterable[Exchange], key: Callable[[Exchange], Any]) -> Iterator[Any]:
+    """Runs of equal exchanges: their numbers as text, how many there are, their key."""
+    for found, group in groupby(enumerate(trace, 1), lambda numbered: key(numbered[1])):
+        first, *more = (number for number, _ in group)
+        yield f"{first}-{more[-1]}" if more else str(first), 1 + len(more), found
 
 
 def _ends(exchange: Exchange) -> tuple[str, str, str, bool]:
