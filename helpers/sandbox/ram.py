@@ -68,7 +68,7 @@ def _both(call: Call) -> list[str]:
     "CreateRole",
     "RoleName",
     "AssumeRolePolicyDocument",
-    optional="Description MaxSessionDuration Tag.N.Key Tag.N.Value",
+    optional="Description MaxSessionDuration Tag Tag.N.Key Tag.N.Value",
     on=_any_role,
 )
 def create_role(call: Call) -> Values:
@@ -127,7 +127,7 @@ def delete_role(call: Call) -> Values:
     "CreatePolicy",
     "PolicyName",
     "PolicyDocument",
-    optional="Description Tag.N.Key Tag.N.Value",
+    optional="Description Tag Tag.N.Key Tag.N.Value",
     on=_any_policy,
 )
 def create_policy(call: Call) -> Values:
