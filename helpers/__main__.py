@@ -97,8 +97,10 @@ def run(
         raise click.UsageError(str(error)) from None
     results = _run_with_progress(parameters, chosen, out)
     if report or hide_code:
+        from helpers.site import write_report
+
         for executed in filter(Path.exists, (Path(out, path.name) for path in chosen)):
-            runs.write_report(executed, hide_code)
+            write_report(executed, hide_code)
     _finish(results, parameters, Path(out), time.perf_counter() - started)
 
 

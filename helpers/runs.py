@@ -260,14 +260,3 @@ def _error_text(error: Exception) -> str:
     if isinstance(error, PapermillExecutionError):
         return f"In [{error.exec_count}] {error.ename}: {error.evalue}"
     return f"{type(error).__name__}: {error}"
-
-
-def write_report(executed: Path, hide_code: bool = False) -> None:
-    """Write an executed notebook as an HTML page beside it, with or without its code."""
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
-        exclude_input=hide_code, exclude_input_prompt=True, exclude_output_prompt=True
-    )
-    page, _ = exporter.from_filename(str(executed))
-    executed.with_suffix(".html").write_text(page, "utf-8")

@@ -1,4 +1,4 @@
-"""The notebooks as a web site, and as slides, that need no network and no server.
+"""The notebooks as a web site, as slides and as reports, that need no network and no server.
 
 nbconvert makes the pages from the notebooks as they are stored, with their outputs. Its templates
 load scripts from other machines, for formulas and diagrams that these notebooks do not have; the
@@ -82,6 +82,20 @@ _INDEX = """\
 </body>
 </html>
 """
+
+
+def write_report(executed: Path, hide_code: bool = False) -> None:
+    """Write an executed notebook as an HTML page beside it, with or without its code."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+        raw_template=f"{{%- extends 'lab/index.html.j2' -%}}{_NOTHING_FROM_ELSEWHERE}",
+        exclude_input=hide_code,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+    )
+    page, _ = exporter.from_filename(str(executed))
+    executed.with_suffix(".html").write_text(page, "utf-8")
 
 
 def write_site(out: Path) -> None:

@@ -232,6 +232,7 @@ def test_reports_show_or_hide_the_code(write: Any, tmp_path: Path) -> None:
         pages.append((tmp_path / "out" / "01.html").read_text())
     assert all("together" in page for page in pages)
     assert ['class="nb">print' in page for page in pages] == [True, False]
+    assert not any("<script" in page for page in pages), "a page that asks other machines"
 
 
 def test_only_runs_what_it_names(write: Any, tmp_path: Path) -> None:
