@@ -3,7 +3,8 @@
 Papermill finds this module by its entry point ``papermill.io``. Credentials are those that the
 lessons teach: the environment's, or else those of the instance's role, asked for again before they
 expire. Requests are signed with V4 and sent over https. A notebook is written with one PutObject,
-which OSS does as a whole or not at all, so no reader ever meets half of one.
+which OSS does as a whole or not at all, so no reader ever meets half of one. The SDK is imported
+when a path is used: papermill imports this module at each start.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-import oss2
 import requests
-from oss2.credentials import Credentials, CredentialsProvider, StaticCredentialsProvider
 
 from .guard import is_this_machine
 from .masking import mask_text
@@ -53,8 +52,10 @@ class OssHandler:
         """The paths of the objects in a folder, not those in folders below it."""
 
         def names(bucket: Any, key: str) -> list[str]:
+            from oss2 import ObjectIterator
+
             prefix = f"{key.rstrip('/')}/" if key else ""
-            entries = oss2.ObjectIterator(bucket, prefix=prefix, delimiter="/", max_keys=1000)
+            entries = ObjectIterator(bucket, prefix=prefix, delimiter="/", max_keys=1000)
             return [entry.key for entry in entries if not entry.is_prefix()]
 
         bucket_name = _split(path)[0]
@@ -67,9 +68,11 @@ class OssHandler:
 
 def _ask(path: str, operation: Any) -> Any:
     bucket_name, key = _split(path)
+    from oss2 import exceptions
+
     try:
         return operation(_bucket(bucket_name), key)
-    except oss2.exceptions.OssError as error:
+    except exceptions.OssError as error:
         # Without its cause: that has the whole answer in it, and the token.
         what = " ".join(filter(None, (error.code, error.message or error.body)))
         request_id = f" (RequestId {error.request_id})" if error.request_id else ""
@@ -85,6 +88,8 @@ def _split(path: str) -> tuple[str, str]:
 
 @cache
 def _bucket(name: str) -> Any:
+    import oss2
+
     endpoint, region = _endpoint()
     auth = oss2.ProviderAuthV4(_provider())
     return oss2.Bucket(auth, endpoint, name, region=region)
@@ -108,14 +113,16 @@ def _endpoint() -> tuple[str, str]:
     return f"{scheme or 'https'}://{host}", region
 
 
-def _provider() -> CredentialsProvider:
+def _provider() -> Any:
+    from oss2.credentials import StaticCredentialsProvider
+
     names = (_KEY_ID, _SECRET, "ALIBABA_CLOUD_SECURITY_TOKEN")
     key_id, secret, token = (os.environ.get(name, "") for name in names)
     return StaticCredentialsProvider(key_id, secret, token) if key_id and secret else InstanceRole()
 
 
-class InstanceRole(CredentialsProvider):  # type: ignore[misc]
-    """Credentials of the role of this instance, also where its metadata need a token.
+class InstanceRole:
+    """Credentials of this instance's role for oss2, also where its metadata need a token.
 
     oss2's own class sends no token: https://github.com/aliyun/aliyun-oss-python-sdk
     """
@@ -130,6 +137,8 @@ class InstanceRole(CredentialsProvider):  # type: ignore[misc]
         return self._credentials
 
     def _fetch(self) -> None:
+        from oss2.credentials import Credentials
+
         folder = "meta-data/ram/security-credentials/"
         answer = _metadata(folder + _metadata(folder).strip(), as_json=True)
         names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,17 @@ def run_suite(
 
     if any(_mode(Path(notebook), parameters) != "replay" for notebook in notebooks):
         return list(_until_failure(run, learner, notebooks))
+    _compile_schema()
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(run, notebooks))
+
+
+@cache
+def _compile_schema() -> None:
+    """Once: threads that each meet the first notebook would each compile the notebooks' schema."""
+    import nbformat
+
+    nbformat.validate(nbformat.v4.new_notebook())
 
 
 def _mode(notebook: Path, parameters: Mapping[str, Any]) -> Any:
