@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
@@ -134,7 +133,7 @@ def _by_tag(ledger: Ledger, entry: Entry, client: Any) -> list[Entry]:
     age = datetime.now().astimezone() - datetime.fromisoformat(entry.at)
     if not instances and age < NOT_YET_SEEN:
         raise Stopped("no instance with its tag is listed yet; run this again in five minutes.")
-    found = [replace(entry, names={"InstanceId": each["InstanceId"]}) for each in instances]
+    found = [entry._replace(names={"InstanceId": each["InstanceId"]}) for each in instances]
     for each in found:
         ledger.settle(each, CREATED)
     return found

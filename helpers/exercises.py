@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -29,8 +28,7 @@ OWNER = "1234567890123456"
 ALLOW, REFUSE, DENY = ("Allow",), ("ImplicitDeny", "ExplicitDeny"), ("ExplicitDeny",)
 
 
-@dataclass(frozen=True)
-class Exercise:
+class Exercise(NamedTuple):
     """``level``: complete a line, change a policy, diagnose a failure. ``lesson``: what to keep."""
 
     notebook: str

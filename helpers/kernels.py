@@ -68,7 +68,7 @@ def _server() -> subprocess.Popen[str]:
 @cache
 def kernel_manager_class() -> Any:
     """The class that nbclient starts kernels with."""
-    from jupyter_client.asynchronous import AsyncKernelClient
+    from jupyter_client.asynchronous.client import AsyncKernelClient
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 

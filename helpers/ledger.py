@@ -13,10 +13,10 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .kinds import GONE, KINDS, Kind
 from .message import Request, Response
@@ -24,8 +24,7 @@ from .message import Request, Response
 UNCERTAIN, CREATED, REMOVED, REFUSED = "uncertain", "created", "removed", "refused"
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One thing that a run made. ``names`` are the parameters that its removal takes.
 
     ``at`` is when it was sent. An instance has no id before its answer; its ``client_token`` and
@@ -102,7 +101,7 @@ class Ledger:
 
     def settle(self, entry: Entry, state: str) -> None:
         """Write what became of ``entry``, found out in another way."""
-        self._write(replace(entry, state=state))
+        self._write(entry._replace(state=state))
 
     def _intended(self, request: Request) -> Entry | None:
         """What ``request`` would make, if it makes something that was not there."""
@@ -131,9 +130,9 @@ class Ledger:
             body = _read_json(response)
             names = {name: body[name] for name in entry.kind.named_by if name in body}
             if (entry.names or names) and not body.get("FailCount"):
-                self._write(replace(entry, names=entry.names or names, state=CREATED))
+                self._write(entry._replace(names=entry.names or names, state=CREATED))
         elif response.status < 500 and is_new:
-            self._write(replace(entry, state=REFUSED))
+            self._write(entry._replace(state=REFUSED))
 
     def _note(self, request: Request, response: Response) -> None:
         """Mark what was removed or is gone; remember what was there without this run."""
@@ -145,7 +144,7 @@ class Ledger:
             return
         own = [entry for entry in self.left() if entry.kind == kind and _is_meant(entry, sent)]
         for entry in own:
-            self._write(replace(entry, state=REMOVED))
+            self._write(entry._replace(state=REMOVED))
         if not own and response.status < 300:
             self._found.add(self._key(kind, sent))
 
@@ -179,7 +178,7 @@ class Ledger:
     def _write(self, entry: Entry) -> None:
         self._enter(entry)
         if self.file:
-            _append(self.file, json.dumps(asdict(entry)))
+            _append(self.file, json.dumps(entry._asdict()))
 
 
 def ledger_file() -> Path:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .parameters import OneSentence
@@ -77,8 +77,7 @@ class Request:
         return MappingProxyType(dict(pairs))
 
 
-@dataclass(frozen=True)
-class Decided:
+class Decided(NamedTuple):
     """Which check decided an answer, in words for the reader; never sent on the wire."""
 
     check: str
@@ -95,8 +94,7 @@ class Response:
     decided: Decided | None = None
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """A request and its answer, or the ``error`` that was raised instead of one."""
 
     request: Request

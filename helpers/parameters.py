@@ -12,8 +12,7 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .masking import mask_text
 
@@ -43,8 +42,7 @@ class ParameterError(OneSentence, ValueError):
     """A parameter is not allowed; the sentence says what is."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """What a parameter may be: in words, as a check, and as ways to repair what is wrong."""
 
     allowed: str

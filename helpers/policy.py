@@ -104,8 +104,7 @@ class Condition(NamedTuple):
         return OPERATORS[self.operator].met(context.get(self.key), self.values)
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What the policies say, in the words of RAM's own errors (``NoPermissionType``).
 
     ``policy`` and ``statement`` are what decided; an implicit deny has a ``near_miss`` instead.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -40,10 +39,10 @@ class Recorder:
         self._shipped = list(load())
         self._samples = dict(pair for each in self._shipped for pair in leaves(each.tree))
         self._replaced = {account: "123456789012****"} if account else {}
-        for field in fields(Names):
-            if own := parameters.get(field.name):
+        for name, documented in Names()._asdict().items():
+            if own := parameters.get(name):
                 for suffix in SUFFIXES:
-                    self._replaced[f"{own}{suffix}"] = f"{field.default}{suffix}"
+                    self._replaced[f"{own}{suffix}"] = f"{documented}{suffix}"
 
     def keep(self, request: Request, response: Response) -> None:
         """Write the recording of an answer, or note why it is held back."""

@@ -25,7 +25,7 @@ from xml.sax.saxutils import escape
 
 COMMON = "Common"
 # What XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
-NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class Folder(Protocol):

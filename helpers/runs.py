@@ -172,7 +172,7 @@ def _compile_schema() -> None:
     """Once: threads that each meet the first notebook would each compile the notebooks' schema."""
     import nbformat
 
-    nbformat.validate(nbformat.v4.new_notebook())
+    nbformat.validate(nbformat.v4.new_notebook())  # type: ignore[no-untyped-call]
 
 
 def _mode(notebook: Path, parameters: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from http.client import responses
 from pathlib import Path
@@ -194,7 +194,7 @@ def run(
     notebooks have them; ``ports`` are for http and https. Raises ParameterError, and OSError for a
     port that is taken.
     """
-    check_names(parameters, [field.name for field in fields(Names)])
+    check_names(parameters, Names._fields)
     check_all(parameters)
     names = names_from(parameters)
     account = account_before(step, names, _now())

@@ -171,9 +171,14 @@ def connect(step: int, mode: str = "replay", **parameters: Any) -> Session:
 
 def _keep_protocol(undo: ExitStack) -> None:
     """Notebooks tell the SDK to use https; after ``close`` it uses again what it used before."""
-    from aliyunsdkcore.request import get_default_protocol_type, set_default_protocol_type
+    sdk = sys.modules.get("aliyunsdkcore.request")
+    before = sdk.get_default_protocol_type() if sdk else "http"  # with which it starts
 
-    undo.callback(set_default_protocol_type, get_default_protocol_type())
+    def restore() -> None:
+        if sdk := sys.modules.get("aliyunsdkcore.request"):
+            sdk.set_default_protocol_type(before)
+
+    undo.callback(restore)
 
 
 def _injected() -> set[str]:

@@ -136,6 +136,6 @@ def _mask_response(response: Response, secret: bool) -> Response:
     body = MASK if secret and response.status == 200 else mask_body(response.body)
     decided = response.decided
     if decided:
-        decided = replace(decided, reason=mask_text(decided.reason))
+        decided = decided._replace(reason=mask_text(decided.reason))
     headers = mask_headers(response.headers)
     return replace(response, headers=headers, body=body.encode(), decided=decided)

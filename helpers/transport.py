@@ -2,10 +2,10 @@
 
 Three stacks meet in one notebook: ``requests`` (the reader's calls, oss2), the copy of ``requests``
 inside aliyun-python-sdk-core, and ``urllib`` (that SDK's signer for instance roles). In each stack
-every request passes one method. It is replaced on its class, so that clients made before and after
-are caught alike: the request is turned into ours, ``exchange`` answers it, and the answer is turned
-into what the stack's caller expects. ``exchange`` may answer itself (replay) or have the request
-sent (live, record). Requests to this machine pass untouched.
+every request passes one method. It is replaced on its class, as soon as a cell has imported it, so
+that clients made before and after are caught alike: the request is turned into ours, ``exchange``
+answers it, and the answer is turned into what the stack's caller expects. ``exchange`` may answer
+itself (replay) or have the request sent (live, record). Requests to this machine pass untouched.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from functools import wraps
+from functools import partial, wraps
 from http.client import HTTPResponse, RemoteDisconnected, responses
 from importlib import import_module
 from threading import Lock
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from .faults import AnswerTooLate, ConnectionCut, Faults
 from .guard import guard, is_this_machine, replace
 from .message import Exchange, Request, Response
+from .on_import import on_import
 from .trace import Trace
 
 SendOn = Callable[[], Response]
@@ -98,9 +99,10 @@ def _patch() -> None:
     _patches.close()
     if _installed:
         interceptor = _installed[-1]
-        for stack in [_Requests(*packages) for packages in _REQUESTS]:
-            _patch_requests(interceptor, stack)
-        _patch_urllib(interceptor)
+        for requests, urllib3 in _REQUESTS:
+            patch = partial(_patch_requests, interceptor, requests, urllib3)
+            on_import(_patches, f"{requests}.adapters", patch)
+        on_import(_patches, "urllib.request", partial(_patch_urllib, interceptor))
         if interceptor.offline:
             guard(_patches)
 
@@ -138,7 +140,8 @@ class _Requests:
         return self.errors.ReadTimeout(late, request=prepared)
 
 
-def _patch_requests(interceptor: Interceptor, stack: _Requests) -> None:
+def _patch_requests(interceptor: Interceptor, requests: str, urllib3: str) -> None:
+    stack = _Requests(requests, urllib3)
     original = stack.adapter.send
 
     @wraps(original)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from ..masking import MASK, mask_text
@@ -142,8 +142,7 @@ class Answer:
 Permissions = Callable[[Call], Sequence[tuple[str, str]]]
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """``permissions`` gives the (action, resource) pairs that a policy must allow, every one."""
 
     name: str

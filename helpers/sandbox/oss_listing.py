@@ -12,11 +12,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """``last`` is the entry that the next page begins after, or empty if there is none."""
 
     keys: tuple[str, ...]

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from ..message import Decided, NotModelled, Request, Response, ServiceError
@@ -92,8 +92,7 @@ class Call:
         return authorise(self.principal, action, resource, {**self.context, **extra})
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     run: Callable[[Call], Values]
     required: tuple[str, ...]
     known: frozenset[str]

@@ -10,9 +10,8 @@ import json
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from .account import (
     AccessKey,
@@ -53,8 +52,7 @@ READ_ONLY_POLICY = json.dumps(
 )
 
 
-@dataclass(frozen=True)
-class Names:
+class Names(NamedTuple):
     """The caller's own names. The defaults are those of the documented procedure."""
 
     region_id: str = "cn-hangzhou"
@@ -76,8 +74,7 @@ class Names:
 
 def names_from(parameters: Mapping[str, Any]) -> Names:
     """The names among a notebook's parameters; documented ones for those it does not have."""
-    known = {field.name for field in fields(Names)}
-    return Names(**{name: value for name, value in parameters.items() if name in known})
+    return Names(**{name: parameters[name] for name in Names._fields if name in parameters})
 
 
 def account_before(step: int, names: Names, now: datetime) -> Account:
