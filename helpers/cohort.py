@@ -13,6 +13,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import (
@@ -29,6 +30,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, cast
 
+from . import kernels
 from .masking import mask_text
 from .roster import Row
 from .runs import Result, run_suite
@@ -203,12 +205,14 @@ def processes(count: int | None = None) -> Iterator[tuple[Submit, int]]:
     suite at a time. If it dies, another takes its row, three times at most.
     """
     count = count or 2 * (os.cpu_count() or 1)
+    context = get_context("forkserver" if sys.platform == "linux" else "spawn")
+    context.set_forkserver_preload(["helpers.runs", "papermill", "helpers.warm"])
     own = threading.local()
     pools: list[ProcessPoolExecutor] = []
 
     def pool() -> ProcessPoolExecutor:
         if getattr(own, "pool", None) not in pools:
-            own.pool = ProcessPoolExecutor(1, get_context("spawn"), _prepare_worker)
+            own.pool = ProcessPoolExecutor(1, context, _prepare_worker)
             pools.append(own.pool)
         return cast(ProcessPoolExecutor, own.pool)
 
@@ -232,6 +236,7 @@ def processes(count: int | None = None) -> Iterator[tuple[Submit, int]]:
 def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kernels.start_fork_server(here=True)
     parent = parent_process()
 
     def follow() -> None:

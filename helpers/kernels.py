@@ -8,8 +8,6 @@ frameworks of macOS do is not safe after a fork, and Windows has none. There ker
 from __future__ import annotations
 
 import atexit
-import gc
-import json
 import math
 import os
 import signal
@@ -19,50 +17,59 @@ import time
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from queue import Empty
 from threading import Lock
 from typing import Any
 
-# What every kernel imports, and what the notebooks do.
-_PRELOADED = (
-    "ipykernel.ipkernel",
-    "ipykernel.kernelapp",
-    "ipykernel.zmqshell",
-    "ipykernel.debugger",
-    "tornado.platform.asyncio",
-    "IPython.core.completerlib",
-    "IPython.core.oinspect",
-    "IPython.extensions.storemagic",
-    "aliyunsdkcore.client",
-    "aliyunsdkcore.vendored.requests",
-    "requests",
-    "oss2",
-    "aliyunsdkecs.request",
-    "aliyunsdkram.request",
-    "helpers.session",
-    "helpers.exercises",
-    "helpers.sandbox.sandbox",
-    "helpers.sandbox.scenario",
-    "time_machine",
-)
-_servers: list[subprocess.Popen[str]] = []
+_servers: list[_Server] = []
 _lock = Lock()
 
 
-def start_fork_server() -> None:
-    """Let the imports begin now. Kernels that are asked for before they are made wait for them."""
+def start_fork_server(here: bool = False) -> None:
+    """Let the imports begin now. Kernels that are asked for before they are made wait for them.
+
+    ``here``: this process has made them, and has no threads yet, so that a copy of it will do.
+    """
     if sys.platform == "linux":
         with _lock:
-            _server()
+            _server(here)
 
 
-def _server() -> subprocess.Popen[str]:
-    if not _servers or _servers[-1].poll() is not None:
-        line = [sys.executable, "-c", "from helpers.kernels import serve; serve()"]
-        server = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        atexit.register(server.communicate)  # ends it, and with it what is left of its kernels
-        _servers.append(server)
+def _server(here: bool = False) -> _Server:
+    if not _servers or not _servers[-1].is_alive():
+        _servers.append(_Server(here))
     return _servers[-1]
+
+
+class _Server:
+    """A process that forks kernels, and the connection to ask it by. It ends with this process."""
+
+    def __init__(self, here: bool) -> None:
+        self.connection, theirs = Pipe()
+        if here:
+            process = get_context("fork").Process(target=self._copy, args=[theirs], daemon=True)
+            process.start()
+            self.is_alive = process.is_alive
+        else:
+            number = theirs.fileno()
+            line = [sys.executable, "-c", f"from helpers.kernels import main; main({number})"]
+            popen = subprocess.Popen(line, stdin=subprocess.DEVNULL, pass_fds=[number])
+            self.is_alive = lambda: popen.poll() is None
+            atexit.register(popen.wait)
+        theirs.close()
+        atexit.register(self.connection.close)  # ends it, and with it what is left of its kernels
+
+    def _copy(self, theirs: Connection) -> None:
+        self.connection.close()
+        serve(theirs)
+
+    def fork(self, *arguments: Any) -> int:
+        """The pid of a new kernel."""
+        self.connection.send(arguments)
+        pid: int = self.connection.recv()
+        return pid
 
 
 @cache
@@ -113,9 +120,7 @@ class _Forked:
 
     def __init__(self, arguments: list[str], environment: dict[str, str], folder: str) -> None:
         with _lock:
-            server: Any = _server()
-            print(json.dumps([arguments, environment, folder]), file=server.stdin, flush=True)
-            self.pid = int(server.stdout.readline())
+            self.pid = _server().fork(arguments, environment, folder)
 
     def poll(self) -> int | None:
         try:
@@ -141,19 +146,22 @@ class _Forked:
         self.send_signal(signal.SIGTERM)
 
 
-def serve() -> None:
-    """Fork a kernel for each line of the standard input; its pid is the answer."""
-    sys.modules["debugpy"] = None  # type: ignore[assignment]  # 50 ms, and no one debugs a run
-    for name in _PRELOADED:
-        import_module(name)
-    gc.freeze()  # else each kernel's first collection copies all these pages
+def main(file_descriptor: int) -> None:
+    import_module("helpers.warm")
+    serve(Connection(file_descriptor))
+
+
+def serve(connection: Connection) -> None:
+    """Fork a kernel for each message; its pid is the answer. Ends when there is no one to ask."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the system buries kernels that have ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for line in sys.stdin:
-        if pid := os.fork():
-            print(pid, flush=True)
-        else:
-            _become_kernel(*json.loads(line))
+    with suppress(EOFError):
+        while True:
+            arguments = connection.recv()
+            if pid := os.fork():
+                connection.send(pid)
+            else:
+                _become_kernel(*arguments)
 
 
 def _become_kernel(arguments: list[str], environment: dict[str, str], folder: str) -> None:
