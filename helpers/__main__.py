@@ -162,7 +162,7 @@ def _finish(
     help="Folder for results.csv, results.html and a folder for each learner.",
 )
 @click.option(
-    "--workers", type=click.IntRange(1), help="Rows at once; 2 for each core if left out."
+    "--workers", type=click.IntRange(1), help="Rows at once; one for each core if left out."
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--dask", "scheduler", metavar="ADDRESS", help="Run on a cluster: tcp://host:8786.")

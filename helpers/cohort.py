@@ -201,10 +201,10 @@ def _found(pattern: re.Pattern[str], text: str) -> str:
 def processes(count: int | None = None) -> Iterator[tuple[Submit, int]]:
     """``submit`` to ``count`` processes of this machine, and how many rows to hand out at once.
 
-    Without ``count`` there are two for each core, since a suite also waits. A process runs one
-    suite at a time. If it dies, another takes its row, three times at most.
+    Without ``count`` there is one for each core. A process runs one suite at a time, two notebooks
+    of it at once. If it dies, another takes its row, three times at most.
     """
-    count = count or 2 * (os.cpu_count() or 1)
+    count = count or os.cpu_count() or 1
     context = get_context("forkserver" if sys.platform == "linux" else "spawn")
     context.set_forkserver_preload(["helpers.runs", "papermill", "helpers.warm"])
     own = threading.local()

@@ -34,39 +34,27 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     source_ip: str = "127.0.0.1"
+    scheme: str = field(init=False)
+    host: str = field(init=False)  # the URL's; a header ``Host`` only says what the client signed
+    path: str = field(init=False)  # percent-decoded
 
     def __post_init__(self) -> None:
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        object.__setattr__(self, "headers", MappingProxyType(headers))
+        address = _split(self.url)
+        derived = {
+            "headers": MappingProxyType({n.lower(): v for n, v in self.headers.items()}),
+            "scheme": address.scheme,
+            "host": address.hostname or "",
+            "path": unquote(address.path),
+        }
+        self.__dict__.update(derived)
 
     def __repr__(self) -> str:
-        return f"Request({self.method} {self.scheme}://{self.host}{self._address.path})"
-
-    @cached_property
-    def _address(self) -> SplitResult:
-        try:
-            return urlsplit(self.url)
-        except ValueError:  # brackets that hold no IPv6 address: nothing is there
-            return urlsplit("")
-
-    @cached_property
-    def host(self) -> str:
-        """The host name that the URL has; a header ``Host`` only says what the client signed."""
-        return self._address.hostname or ""
-
-    @cached_property
-    def scheme(self) -> str:
-        return self._address.scheme
-
-    @cached_property
-    def path(self) -> str:
-        """The path, percent-decoded."""
-        return unquote(self._address.path)
+        return f"Request({self.method} {self.scheme}://{self.host}{_split(self.url).path})"
 
     @cached_property
     def query(self) -> tuple[tuple[str, str], ...]:
         """The query's pairs in the order they were sent, decoded, empty values kept."""
-        return tuple(parse_qsl(self._address.query, keep_blank_values=True))
+        return tuple(parse_qsl(_split(self.url).query, keep_blank_values=True))
 
     @cached_property
     def parameters(self) -> Mapping[str, str]:
@@ -75,6 +63,13 @@ class Request:
         if self.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             pairs += parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True)
         return MappingProxyType(dict(pairs))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # brackets that hold no IPv6 address: nothing is there
+        return urlsplit("")
 
 
 class Decided(NamedTuple):

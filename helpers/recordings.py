@@ -21,11 +21,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 COMMON = "Common"
-# What XML 1.0 cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
-NO_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# What XML escapes, and what it cannot hold even so: https://www.w3.org/TR/xml/#charsets
+_NOT_TEXT = re.compile("[&<>\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ESCAPED = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 class Folder(Protocol):
@@ -109,7 +109,7 @@ def _recording(
 def fill(recording: Recording, values: Mapping[str, Any]) -> str:
     """The recording's body with ``values`` put into the fields of those names, at any depth.
 
-    A mapping reaches into the field of its name; a list repeats the field's first entry, once for
+    A dictionary reaches into the field of its name; a list repeats the field's first entry, once for
     each of its members; ``None`` leaves the field out. Names the body does not have are ignored.
     A text recording is replaced as a whole by the value named ``text``, if there is one.
     """
@@ -130,7 +130,7 @@ def fill(recording: Recording, values: Mapping[str, Any]) -> str:
 def _fill_json(node: Any, value: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(value, list) and isinstance(node, list) and value is not node:
         return [_fill_json(node[0] if node else each, each, values) for each in value]
-    if isinstance(value, Mapping) and value is not node:
+    if isinstance(value, dict) and value is not node:
         values = {**values, **value}
     elif value is not node:
         return value
@@ -153,11 +153,11 @@ def _fill_xml(
         return ""
     if isinstance(value, list):
         return "".join(_fill_xml(node, each, values, line) for each in value)
-    if value is not node and not isinstance(value, Mapping):
+    if value is not node and not isinstance(value, dict):
         return _xml_leaf(node.tag, str(value), line)
     if not len(node):
         return _xml_leaf(node.tag, node.text or "", line)
-    inner = {**values, **value} if isinstance(value, Mapping) else values
+    inner = {**values, **value} if isinstance(value, dict) else values
     filled, seen = "", set[str]()
     for child in node:
         given = inner.get(child.tag, child)
@@ -168,5 +168,9 @@ def _fill_xml(
 
 
 def _xml_leaf(tag: str, text: str, line: str) -> str:
-    text = NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-    return f"{line}<{tag}>{escape(text)}</{tag}>"
+    return f"{line}<{tag}>{xml_text(text)}</{tag}>"
+
+
+def xml_text(text: str) -> str:
+    """``text`` as XML holds it; U+FFFD stands for a character that it cannot hold."""
+    return _NOT_TEXT.sub(lambda found: _ESCAPED.get(found[0], "\N{REPLACEMENT CHARACTER}"), text)

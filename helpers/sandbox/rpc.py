@@ -14,11 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
 
 from ..message import Decided, NotModelled, Request, Response, ServiceError
 from ..policy import Decision
-from ..recordings import NO_XML, Recording, Recordings, fill
+from ..recordings import Recording, Recordings, fill, xml_text
 from .access import Fault, KeyRefused, Principal, authorise, identify
 from .account import Account
 from .signatures import (
@@ -164,7 +163,9 @@ class Service:
                 'mode="live" would send it.'
             )
         unknown = sorted(
-            name for name in parameters if re.sub(r"\.\d+", ".N", name) not in operation.known
+            name
+            for name in parameters.keys() - operation.known
+            if re.sub(r"\.\d+", ".N", name) not in operation.known
         )
         if unknown:
             known = ", ".join(sorted(operation.known - GATEWAY_PARAMETERS)) or "none of its own"
@@ -249,7 +250,7 @@ def _context(request: Request, now: datetime) -> dict[str, str]:
     return {
         "acs:SourceIp": request.source_ip,
         "acs:SecureTransport": str(request.scheme == "https").lower(),
-        "acs:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "acs:CurrentTime": time_text(now),
         "acs:UserAgent": request.headers.get("user-agent", ""),
     }
 
@@ -278,8 +279,7 @@ def _xml(name: str, value: Any) -> str:
         inner = "".join(_xml(key, child) for key, child in value.items())
         return f"<{name}>{inner}</{name}>"
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    text = NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-    return f"<{name}>{escape(text)}</{name}>"
+    return f"<{name}>{xml_text(text)}</{name}>"
 
 
 def missing_parameter(name: str) -> ServiceError:
@@ -302,4 +302,4 @@ def whole_number(call: Call, name: str, default: int) -> int:
 
 def time_text(moment: datetime) -> str:
     """A time as RAM writes it: UTC, to the second."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.isoformat(timespec='seconds')[:19]}Z"
