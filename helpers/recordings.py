@@ -109,8 +109,9 @@ def _recording(
 def fill(recording: Recording, values: Mapping[str, Any]) -> str:
     """The recording's body with ``values`` put into the fields of those names, at any depth.
 
-    A dictionary reaches into the field of its name; a list repeats the field's first entry, once for
-    each of its members; ``None`` leaves the field out. Names the body does not have are ignored.
+    A dictionary reaches into the field of its name; a list repeats the field's first entry, once
+    for each of its members; ``None`` leaves the field out. Names the body does not have are
+    ignored.
     A text recording is replaced as a whole by the value named ``text``, if there is one.
     """
     if recording.media == "json":

@@ -20,8 +20,11 @@ import click
 
 from tests.bench import measures
 
-LAYERS = ("tests/sandbox", "tests/server", "tests/notebooks", "tests/test_*.py", "notebooks")
-WORKERS = ((10, 1), (10, 2), (10, 4), (100, 4))  # rows, workers
+LAYERS = (
+    *("tests/test_*.py", "tests/sandbox", "tests/fuzz", "tests/server", "tests/live"),
+    *("tests/notebooks", "tests/browser", "notebooks"),
+)
+WORKERS = ((10, 1), (10, 2), (10, 4), (100, 2))  # rows, workers
 PARTS: dict[str, Callable[[Path], list[measures.Pair]]] = {
     "calls": lambda _: measures.calls(),
     "connect": lambda _: measures.connecting(),
@@ -55,7 +58,7 @@ def measured(
             yield from (compared(pair, rounds) for pair in pairs(folder))
     if not only or "cohort" in only:
         plain = measures.plain_suite(folder)
-        for rows, workers in (*WORKERS, *[(1000, 4)] * full):
+        for rows, workers in (*WORKERS, *[(1000, 2)] * full):
             found = measures.cohort(folder, rows, workers)
             times = plain / found["seconds a row"]
             name = f"cohort: {rows} rows, {workers} workers"
