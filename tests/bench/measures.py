@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -239,31 +239,50 @@ def wait_for(url: str) -> None:
 
 
 def cohort(folder: Path, rows: int, workers: int) -> dict[str, float]:
-    """Seconds a row, and the most memory of the command and of a worker, in MB."""
+    """Seconds a row, in all and after the first; the most memory, in MB, of the command and below.
+
+    What it takes to start is in the first row's, and shows the more the fewer rows there are. As
+    many rows as there are workers end with it.
+    """
     roster, out = folder / "roster.csv", folder / f"{rows}-{workers}"
     lines = (f"learner{n},Role{n}" for n in range(rows))
     roster.write_text("\n".join(["learner,role_name", *lines]))
     line = [sys.executable, "-m", "helpers", "cohort", str(roster), "--out", str(out)]
-    started = time.perf_counter()
     line += ["--workers", str(workers)]
     quiet = subprocess.DEVNULL
+    started, first, most, most_below = time.perf_counter(), 0.0, 0.0, 0.0
     with subprocess.Popen(line, stdout=quiet, stderr=quiet) as process:
-        most = [0.0, 0.0]
         while process.poll() is None:
-            most = [max(pair) for pair in zip(most, memory(process.pid), strict=True)]
-            time.sleep(0.5)
-    seconds = (time.perf_counter() - started) / rows
-    return {"seconds a row": seconds, "MB, command": most[0], "MB, a worker": most[1]}
+            if not first and is_one_saved(out / "results.csv"):
+                first = time.perf_counter() - started
+            most = max(most, resident(process.pid))
+            most_below = max(most_below, *map(resident, descendants(process.pid)), 0.0)
+            time.sleep(0.1)
+    seconds = time.perf_counter() - started
+    return {
+        "seconds a row": seconds / rows,
+        "seconds for the first": first,
+        "for each further": (seconds - first) / (rows - workers),
+        "MB, command": most,
+        "MB, a process below": most_below,
+    }
 
 
-def memory(pid: int) -> tuple[float, float]:
-    """Resident memory of a process and of its largest child; zeros where there is no /proc."""
-    with suppress(OSError):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return resident(pid), max((resident(int(child)) for child in children), default=0.0)
-    return 0.0, 0.0
+def is_one_saved(results: Path) -> bool:
+    return results.exists() and results.read_bytes().count(b"\n") > 1
+
+
+def descendants(pid: int) -> Iterator[int]:
+    with suppress(OSError):  # it has ended, or there is no /proc
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):  # of each thread
+            for child in children.read_text().split():
+                yield int(child)
+                yield from descendants(int(child))
 
 
 def resident(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    """MB of memory; 0 for a process that has ended, or where there is no /proc."""
+    with suppress(OSError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return 0.0
