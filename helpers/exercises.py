@@ -213,6 +213,8 @@ check.closed_folder(my_policy)""",
         "still open": "With another policy that allows oss:*, private/report.txt can be read. "
         "Only a Deny that covers the objects below private/ closes it for good: their names go on "
         "after private/, so the resource must too.",
+        "another action": "The resource is right, but reading is another action: private/report.txt "
+        "can still be read, since what reads an object is oss:GetObject.",
         "other objects": "Objects outside private/ cannot be read any more. No Allow wins against "
         "a Deny, so make the Deny no wider than it has to be.",
         "no listing": "The bucket cannot be listed any more. Deny reading below private/ only.",
@@ -223,15 +225,23 @@ check.closed_folder(my_policy)""",
 def closed_folder(document: Any) -> str:
     everything = {"Effect": "Allow", "Action": "oss:*", "Resource": "*"}
     later = {"Version": "1", "Statement": [everything]}
-    return _first_unmet(
-        [document, later],
-        [
-            Expected("still open", DENY, "oss:GetObject", f"{BUCKET}/private/report.txt"),
-            Expected("still open", DENY, "oss:GetObject", f"{BUCKET}/private/2026/a.txt"),
-            Expected("other objects", ALLOW, "oss:GetObject", f"{BUCKET}/photos/1.jpg"),
-            Expected("no listing", ALLOW, "oss:ListObjects", BUCKET),
-        ],
-    )
+    expected = [
+        Expected("still open", DENY, "oss:GetObject", f"{BUCKET}/private/report.txt"),
+        Expected("still open", DENY, "oss:GetObject", f"{BUCKET}/private/2026/a.txt"),
+        Expected("other objects", ALLOW, "oss:GetObject", f"{BUCKET}/photos/1.jpg"),
+        Expected("no listing", ALLOW, "oss:ListObjects", BUCKET),
+    ]
+    found = _first_unmet([document, later], expected)
+    if found == "still open" and not _first_unmet([_denying_all(document), later], expected[:3]):
+        return "another action"
+    return found
+
+
+def _denying_all(document: Any) -> dict[str, Any]:
+    """The document with each Deny made one of every action."""
+    read = json.loads(document) if isinstance(document, str) else document
+    wider = [one | {"Action": "*"} if one["Effect"] == "Deny" else one for one in read["Statement"]]
+    return {**read, "Statement": wider}
 
 
 # 02 Attach the role to an instance

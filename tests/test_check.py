@@ -45,6 +45,7 @@ WRONG = [
     ("closed_folder", ['"Allow"', '"oss:Get*"', f'"{BUCKET}/photos/*"'], "still open"),
     ("closed_folder", ['"Deny"', '"oss:*"', f'"{BUCKET}/private"'], "still open"),
     ("closed_folder", ['"Deny"', '"oss:Put*"', '"*"'], "still open"),
+    ("closed_folder", ['"Deny"', '"oss:List*"', f'"{BUCKET}/private/*"'], "another action"),
     ("closed_folder", ['"Deny"', '"oss:Get*"', f'"{BUCKET}/*"'], "other objects"),
     ("closed_folder", ['"Deny"', '"oss:*"', f'["{BUCKET}", "{BUCKET}/private/*"]'], "no listing"),
     ("instance_ids", ["instance_ids"], "a list"),
