@@ -236,7 +236,7 @@ def processes(count: int | None = None) -> Iterator[tuple[Submit, int]]:
 def _prepare_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it ends, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    kernels.start_fork_server(here=True)
+    kernels.copy_to_fork_server()
     parent = parent_process()
 
     def follow() -> None:

@@ -213,8 +213,8 @@ check.closed_folder(my_policy)""",
         "still open": "With another policy that allows oss:*, private/report.txt can be read. "
         "Only a Deny that covers the objects below private/ closes it for good: their names go on "
         "after private/, so the resource must too.",
-        "another action": "The resource is right, but reading is another action: private/report.txt "
-        "can still be read, since what reads an object is oss:GetObject.",
+        "another action": "The resource is right, the action is not: private/report.txt can still "
+        "be read, since what reads an object is oss:GetObject.",
         "other objects": "Objects outside private/ cannot be read any more. No Allow wins against "
         "a Deny, so make the Deny no wider than it has to be.",
         "no listing": "The bucket cannot be listed any more. Deny reading below private/ only.",

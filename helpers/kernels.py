@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from multiprocessing import Pipe, get_context
+from multiprocessing import Pipe, set_start_method
 from multiprocessing.connection import Connection
 from queue import Empty
 from threading import Lock
@@ -27,43 +28,49 @@ _servers: list[_Server] = []
 _lock = Lock()
 
 
-def start_fork_server(here: bool = False) -> None:
-    """Let the imports begin now. Kernels that are asked for before they are made wait for them.
-
-    ``here``: this process has made them, and has no threads yet, so that a copy of it will do.
-    """
+def start_fork_server() -> None:
+    """Let the imports begin now. Kernels that are asked for before they are made wait for them."""
     if sys.platform == "linux":
         with _lock:
-            _server(here)
+            _server()
 
 
-def _server(here: bool = False) -> _Server:
+def copy_to_fork_server() -> None:
+    """Let a copy of this process fork the kernels: it has made the imports, and has no threads."""
+    if sys.platform == "linux":
+        _servers.append(_Server(warm=True))
+
+
+def _server() -> _Server:
     if not _servers or not _servers[-1].is_alive():
-        _servers.append(_Server(here))
+        _servers.append(_Server())
     return _servers[-1]
 
 
 class _Server:
     """A process that forks kernels, and the connection to ask it by. It ends with this process."""
 
-    def __init__(self, here: bool) -> None:
+    def __init__(self, warm: bool = False) -> None:
         self.connection, theirs = Pipe()
-        if here:
-            process = get_context("fork").Process(target=self._copy, args=[theirs], daemon=True)
-            process.start()
-            self.is_alive = process.is_alive
-        else:
-            number = theirs.fileno()
-            line = [sys.executable, "-c", f"from helpers.kernels import main; main({number})"]
-            popen = subprocess.Popen(line, stdin=subprocess.DEVNULL, pass_fds=[number])
-            self.is_alive = lambda: popen.poll() is None
-            atexit.register(popen.wait)
+        self.is_alive = self._copy(theirs) if warm else self._start(theirs.fileno())
         theirs.close()
-        atexit.register(self.connection.close)  # ends it, and with it what is left of its kernels
 
-    def _copy(self, theirs: Connection) -> None:
-        self.connection.close()
-        serve(theirs)
+    def _start(self, file_descriptor: int) -> Callable[[], bool]:
+        code = f"from helpers.kernels import main; main({file_descriptor})"
+        line = [sys.executable, "-c", code]
+        popen = subprocess.Popen(line, stdin=subprocess.DEVNULL, pass_fds=[file_descriptor])
+        atexit.register(popen.wait)
+        atexit.register(self.connection.close)  # ends it, and with it what is left of its kernels
+        return lambda: popen.poll() is None
+
+    def _copy(self, theirs: Connection) -> Callable[[], bool]:
+        pid = os.fork()
+        if not pid:
+            self.connection.close()
+            sys.path.insert(0, "")  # a kernel imports from its own folder first
+            serve(theirs)
+            os._exit(0)
+        return lambda: os.waitpid(pid, os.WNOHANG) == (0, 0)
 
     def fork(self, *arguments: Any) -> int:
         """The pid of a new kernel."""
@@ -173,6 +180,7 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], folder: st
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    set_start_method(None, force=True)  # a cohort's workers have one
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nowhere, stream)

@@ -166,6 +166,20 @@ def test_a_row_that_fails_stops_no_other(roster: Any, folder: Any) -> None:
     assert (out / "learners" / "bob" / "02.ipynb").exists()
 
 
+def test_a_kernel_of_a_cohort_is_like_any_other(roster: Any, folder: Any) -> None:
+    source = (
+        "import multiprocessing, os, signal, sys\n"
+        "assert sys.path[0] == '' and os.path.basename(os.getcwd()) == 'ann'\n"
+        "assert multiprocessing.get_start_method(allow_none=True) is None\n"
+        "with multiprocessing.Pool(2) as pool:\n"
+        "    assert pool.map(abs, [-1, -2]) == [1, 2]\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    )
+    path = roster("learner,role_name\nann,R\n")
+    done = cohort(path, folder(source))
+    assert done.returncode == 0, results(path)
+
+
 def test_a_bad_roster_starts_nothing(roster: Any, folder: Any) -> None:
     path = roster("learner,max_keys\nann,5\nbob,0\n")
     done = click.testing.CliRunner().invoke(main, command(path, folder("1")))
