@@ -3,13 +3,14 @@ instance."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from helpers.runs import find_notebooks, run_suite
+from helpers.runs import code_cells, find_notebooks, run_suite
 from tests.live.inside.conftest import NOTHING, Cloud, on_the_instance
 
 LIVE = {"mode": "live", "accept_charge": True, "clean_up": False}
@@ -31,7 +32,8 @@ def helpers(*command: str) -> str:
 def test_live(cloud: Cloud, tmp_path: Path) -> None:
     run(tmp_path, ["01", "02"])
     assert cloud.left()["instances"] and cloud.left()["attached"]
-    assert found_in(tmp_path, ["Forbidden.RAM", "NoPermission"]) == []
+    assert "DryRunOperation" in (shown := outputs(tmp_path))
+    assert not any(code in shown for code in ("Forbidden.RAM", "NoPermission"))
     assert "BILLS  ECS instance i-" in helpers("ledger")
     with on_the_instance(cloud):
         run(tmp_path, ["03", "04"])
@@ -41,6 +43,12 @@ def test_live(cloud: Cloud, tmp_path: Path) -> None:
     assert cloud.left() == NOTHING
     assert "0 left" in helpers("ledger")
     assert "0 left" in helpers("clean-up", "--yes")
+
+
+def outputs(folder: Path) -> str:
+    """What the cells of the executed notebooks show; their prose names refusals too."""
+    cells = (cell for path in folder.rglob("*.ipynb") for cell in code_cells(path))
+    return json.dumps([cell["outputs"] for cell in cells])
 
 
 def found_in(folder: Path, secrets: list[str]) -> list[tuple[str, str]]:
