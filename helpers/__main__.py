@@ -17,11 +17,11 @@ import click
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from helpers.clean_up import Remover
-    from helpers.cohort import Cohort
     from helpers.ledger import Entry
-    from helpers.roster import Row
+    from helpers.live.clean_up import Remover
     from helpers.runs import Result
+    from helpers.runs.cohort import Cohort
+    from helpers.runs.roster import Row
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -184,8 +184,9 @@ def cohort(
     fails stops no other. With --resume rows that are done are kept, and failed ones run again.
     Exits with 1 if a notebook failed, with 2 if the roster is wrong; then nothing has been started.
     """
-    from helpers import cohort, runs
-    from helpers import roster as rosters
+    from helpers import runs
+    from helpers.runs import cohort
+    from helpers.runs import roster as rosters
 
     try:
         shared = runs.read_parameters(files, yamls, typed, raw)
@@ -260,7 +261,8 @@ def clean_up(yes: bool) -> None:
     Only what the ledger lists for the account whose key is in the environment. Exits with 1 if
     something is left.
     """
-    from helpers import clean_up, parameters
+    from helpers import parameters
+    from helpers.live import clean_up
 
     try:
         remover = clean_up.Remover()
@@ -289,7 +291,7 @@ def policy(typed: Sequence[tuple[str, str]]) -> None:
 
     It names what the parameters name: give the values that you will run with.
     """
-    from helpers import permissions
+    from helpers.live import permissions
 
     try:
         click.echo(permissions.as_text(permissions.minimal_policy(dict(typed))))
@@ -318,7 +320,7 @@ def check(folder: Path | None) -> None:
 
     Exits with 1 if one does not.
     """
-    from helpers import recordings_care as care
+    from helpers.live import recordings_care as care
 
     problems = care.check(folder or care.SHIPPED)
     for line in [*problems, *care.ages(folder or care.SHIPPED)]:
@@ -331,7 +333,7 @@ def check(folder: Path | None) -> None:
 @FOLDER
 def diff(folder: Path) -> None:
     """What the recordings in FOLDER change in shape: fields added, gone, retyped."""
-    from helpers import recordings_care as care
+    from helpers.live import recordings_care as care
 
     for line in care.diff(folder) or ["Every field is as it was."]:
         click.echo(line)
@@ -341,7 +343,7 @@ def diff(folder: Path) -> None:
 @FOLDER
 def adopt(folder: Path) -> None:
     """Put the recordings in FOLDER in the place of the package's."""
-    from helpers import recordings_care as care
+    from helpers.live import recordings_care as care
 
     click.echo(f"{care.adopt(folder)} adopted into {care.SHIPPED}")
 

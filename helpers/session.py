@@ -211,7 +211,7 @@ def _live(session: Session, parameters: Mapping[str, Any]) -> None:
     from aliyunsdkcore.request import set_default_protocol_type
 
     from . import live
-    from .gate import Gate
+    from .live.gate import Gate
 
     live.check_charge(parameters)
     session.credential = live.credential(session.step, parameters["role_name"])

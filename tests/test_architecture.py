@@ -11,15 +11,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+
+def dotted(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    dotted(path.relative_to(ROOT).as_posix()): path
     for path in (ROOT / "helpers").rglob("*.py")
-    if path.name != "__init__.py"
+    if path not in {ROOT / "helpers/__init__.py", ROOT / "helpers/sandbox/__init__.py"}
 }
 # `| 3 | [drawing](helpers/drawing.py) | duty | [test](tests/test_drawing.py) |`
 ROW = re.compile(r"^\| (\d) \| \[[^]]+\]\((helpers/[^)]+)\) \| (.+?) \| (.*) \|$", re.MULTILINE)
 MAP = [(int(n), path, tests) for n, path, _, tests in ROW.findall((ROOT / "README.md").read_text())]
-FLOORS = {path.removesuffix(".py").replace("/", "."): floor for floor, path, _ in MAP}
+FLOORS = {dotted(path): floor for floor, path, _ in MAP}
 # What the core may use of Python: values in, values out.
 PURE = [
     "__future__",
@@ -60,7 +66,7 @@ PURE = [
 
 def imports(module: str) -> Iterator[str]:
     """The modules that ``module`` imports, anywhere in it, by their absolute names."""
-    package = module.split(".")[:-1]
+    package = module.split(".")[: None if MODULES[module].name == "__init__.py" else -1]
     for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

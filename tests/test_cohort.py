@@ -18,9 +18,9 @@ import nbformat
 import pytest
 
 from helpers.__main__ import main
-from helpers.cohort import Cohort
-from helpers.roster import RosterError, Row, read_roster
 from helpers.runs import Result, check_parameters, find_notebooks
+from helpers.runs.cohort import Cohort
+from helpers.runs.roster import RosterError, Row, read_roster
 
 DEFAULTS = {"role_name": "R", "bucket_name": "b", "max_keys": 10, "clean_up": True}
 PARAMETERS = 'role_name: str = "R"\nmax_keys: int = 10  # how many'

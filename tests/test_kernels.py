@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from helpers import kernels
-from helpers.runs import kernel_sockets
+from helpers.runs import kernel_sockets, kernels
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 

@@ -9,7 +9,7 @@ import click.testing
 import pytest
 
 from helpers.__main__ import main
-from helpers.permissions import accesses, as_text, minimal_policy
+from helpers.live.permissions import accesses, as_text, minimal_policy
 from helpers.policy import decide, parse
 
 README = Path(__file__).parent.parent / "README.md"

@@ -11,10 +11,10 @@ from typing import Any
 import click.testing
 import pytest
 
-from helpers import recordings_care as care
 from helpers.__main__ import main
+from helpers.live import recordings_care as care
+from helpers.live.recorder import Recorder
 from helpers.message import Request, Response
-from helpers.recorder import Recorder
 
 OWN = {
     "role_name": "acme-billing",

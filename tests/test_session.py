@@ -23,7 +23,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import helpers
 from helpers import session as sessions
 from helpers import transport
-from helpers.gate import Stopped
+from helpers.live.gate import Stopped
 from helpers.parameters import ParameterError
 from helpers.policy import PolicyError
 from helpers.session import Session, SessionClosed

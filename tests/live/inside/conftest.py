@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from cheroot.wsgi import Server
 
+from helpers.live.permissions import as_text, minimal_policy
 from helpers.message import Request, Response
-from helpers.permissions import as_text, minimal_policy
 from helpers.recordings import load
 from helpers.sandbox.sandbox import Sandbox
 from helpers.sandbox.scenario import Names, account_before, add_user

@@ -16,7 +16,7 @@ from helpers.runs import code_cells, find_notebooks
 from tests.live.inside.conftest import Cloud
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["aliyunsdkcore.client", "oss2", "IPython", "helpers.clean_up",
+FORKS.set_forkserver_preload(["aliyunsdkcore.client", "oss2", "IPython", "helpers.live.clean_up",
                               "helpers.session", "helpers.__main__", __name__])  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.clean_up import Remover
+from helpers.live.clean_up import Remover
 from tests.live.inside.conftest import Cloud
 from tests.live.inside.in_process import cells, killed_at, run_cells, run_clean_up
 

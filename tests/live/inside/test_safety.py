@@ -18,8 +18,8 @@ from aliyunsdkecs.request.v20140526.RunInstancesRequest import RunInstancesReque
 from aliyunsdkram.request.v20150501.CreateRoleRequest import CreateRoleRequest
 
 import helpers
-from helpers.clean_up import Remover
-from helpers.gate import Stopped
+from helpers.live.clean_up import Remover
+from helpers.live.gate import Stopped
 from helpers.message import Request, Response
 from helpers.parameters import ParameterError
 from helpers.sandbox.scenario import TRUST_POLICY, Names

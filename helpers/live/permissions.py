@@ -17,13 +17,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .kinds import KINDS
-from .policy import matches
-from .runs import check_parameters, code_cells, find_notebooks
-from .sandbox.access import Principal
-from .sandbox.account import Account
-from .sandbox.rpc import Call
-from .sandbox.sandbox import RPC_SERVICES
+from ..kinds import KINDS
+from ..policy import matches
+from ..runs import check_parameters, code_cells, find_notebooks
+from ..sandbox.access import Principal
+from ..sandbox.account import Account
+from ..sandbox.rpc import Call
+from ..sandbox.sandbox import RPC_SERVICES
 
 Access = tuple[str, str]  # an action and a resource
 OPERATIONS = {name: each for each in RPC_SERVICES for name in each.operations}

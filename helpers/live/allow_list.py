@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 
-from .masking import mask_text
+from ..masking import mask_text
 
 
 def _names(text: str) -> frozenset[str]:

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
 
-from . import live
-from .environment import set_aside_keys
+from .. import live
+from ..environment import set_aside_keys
+from ..kinds import GONE
+from ..ledger import CREATED, REMOVED, UNCERTAIN, Entry, Ledger
+from ..masking import mask_text
 from .gate import Stopped
-from .kinds import GONE
-from .ledger import CREATED, REMOVED, UNCERTAIN, Entry, Ledger
-from .masking import mask_text
 
 MODULES = {"ecs": "aliyunsdkecs.request.v20140526", "ram": "aliyunsdkram.request.v20150501"}
 SKEW = timedelta(minutes=15)  # how far a signature's time may be off the service's

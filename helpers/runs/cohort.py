@@ -30,10 +30,9 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, cast
 
-from . import kernels
-from .masking import mask_text
+from ..masking import mask_text
+from . import Result, kernels, run_suite
 from .roster import Row
-from .runs import Result, run_suite
 
 COLUMNS = ("learner", "notebook", "status", "seconds", "code", "request_id", "error", "row")
 _ATTEMPTS = 3  # for a row whose worker dies: then it is the row's own doing
@@ -99,7 +98,7 @@ class Cohort:
 
         page = self.out / "results.html"
         template = Environment(
-            loader=PackageLoader("helpers", "."), autoescape=True, trim_blocks=True
+            loader=PackageLoader("helpers.runs", "."), autoescape=True, trim_blocks=True
         ).get_template("cohort.html")
         with page.open("w", encoding="utf-8") as file:
             file.writelines(
@@ -206,7 +205,7 @@ def processes(count: int | None = None) -> Iterator[tuple[Submit, int]]:
     """
     count = count or os.cpu_count() or 1
     context = get_context("forkserver" if sys.platform == "linux" else "spawn")
-    context.set_forkserver_preload(["helpers.runs", "papermill", "helpers.warm"])
+    context.set_forkserver_preload(["helpers.runs", "papermill", "helpers.runs.warm"])
     own = threading.local()
     pools: list[ProcessPoolExecutor] = []
 

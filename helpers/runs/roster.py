@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .parameters import ParameterError, check, check_names
+from ..parameters import ParameterError, check, check_names
 
 NAME = "learner"
 _MOST_FAULTS = 20

@@ -23,13 +23,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from helpers import kernels
+from . import kernels
 
 # Where rfc3987_syntax is installed, importing nbformat builds its grammar for a second, in every
 # process. No schema of Jupyter uses it: https://github.com/jupyter-server/jupyter_server/issues/1559
 sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
 _LONGEST_SOCKET_FOLDER = 90  # a Unix socket's path has 104 bytes on macOS, 108 on Linux
 
@@ -133,7 +133,7 @@ def check_parameters(values: Mapping[str, Any], notebooks: Sequence[Path]) -> No
     A name is wrong if no notebook has it, or if it could hold a secret: papermill saves parameters
     in the executed notebook.
     """
-    from helpers import parameters
+    from .. import parameters
 
     known = sorted(set[str]().union(*map(parameter_defaults, notebooks)))
     parameters.check_names(values, known)

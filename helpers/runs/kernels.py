@@ -56,7 +56,7 @@ class _Server:
         theirs.close()
 
     def _start(self, file_descriptor: int) -> Callable[[], bool]:
-        code = f"from helpers.kernels import main; main({file_descriptor})"
+        code = f"from helpers.runs.kernels import main; main({file_descriptor})"
         line = [sys.executable, "-c", code]
         popen = subprocess.Popen(line, stdin=subprocess.DEVNULL, pass_fds=[file_descriptor])
         atexit.register(popen.wait)
@@ -154,7 +154,7 @@ class _Forked:
 
 
 def main(file_descriptor: int) -> None:
-    import_module("helpers.warm")
+    import_module("helpers.runs.warm")
     serve(Connection(file_descriptor))
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from ..message import Request, Response
+from ..recordings import COMMON, Recording, load
+from ..sandbox.scenario import Names
+from ..trace import METADATA_HOST, describe
 from .allow_list import HARMLESS, METADATA_FIELDS, NUMBERED, REPLACED, SUFFIXES, TEXT, telling
-from .message import Request, Response
-from .recordings import COMMON, Recording, load
-from .sandbox.scenario import Names
-from .trace import METADATA_HOST, describe
 
 
 class Recorder:

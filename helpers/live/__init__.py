@@ -2,7 +2,7 @@
 
 Before anything is sent: where the key comes from, whether this is the instance, who you are, what
 the notebook will create, what it costs and how it is undone. Afterwards each request passes the
-gate (``helpers/gate.py``), and waiting is real.
+gate (``helpers/live/gate.py``), and waiting is real.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..ledger import Ledger, ledger_file
+from ..masking import mask_text
+from ..parameters import ParameterError
+from ..trace import METADATA_HOST
 from .gate import Stopped
-from .ledger import Ledger, ledger_file
-from .masking import mask_text
-from .parameters import ParameterError
-from .trace import METADATA_HOST
 
 if TYPE_CHECKING:
     from .recorder import Recorder
@@ -161,7 +161,7 @@ def recorder(parameters: Mapping[str, Any], account: str) -> Recorder:
     """What writes recordings to ``build/recordings``, beside the ledger's folder."""
     from importlib.metadata import version
 
-    from .environment import NEEDED
+    from ..environment import NEEDED
     from .recorder import Recorder
 
     source = {

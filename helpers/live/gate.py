@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .ledger import Ledger
-from .message import Request, Response
-from .parameters import OneSentence
-from .trace import describe
+from ..ledger import Ledger
+from ..message import Request, Response
+from ..parameters import OneSentence
+from ..trace import describe
 
 if TYPE_CHECKING:
     from .recorder import Recorder

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from ..recordings import COMMON
+from ..sandbox.sandbox import RPC_SERVICES
+from ..trace import _BUCKET_OPERATIONS, _OBJECT_OPERATIONS
 from .allow_list import telling
 from .recorder import leaves
-from .recordings import COMMON
-from .sandbox.sandbox import RPC_SERVICES
-from .trace import _BUCKET_OPERATIONS, _OBJECT_OPERATIONS
 
-SHIPPED = Path(__file__).with_name("recordings")
+SHIPPED = Path(__file__).parent.with_name("recordings")
 OSS_OPERATIONS = {
     "CopyObject",
     "ListBuckets",
