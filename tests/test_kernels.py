@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from helpers.runs import kernel_sockets, kernels
+from helpers.runs import kernel_sockets, manager
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 
@@ -29,7 +29,7 @@ def ask(tmp_path: Path) -> Iterator[Any]:
         with kernel_sockets() as config:
             NotebookClient(
                 notebook,
-                kernel_manager_class=kernels.kernel_manager_class(),
+                kernel_manager_class=manager.ForkedKernelManager,
                 config=config,
                 resources={"metadata": {"path": str(tmp_path)}},
                 **options,

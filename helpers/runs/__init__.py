@@ -237,10 +237,19 @@ def _execute(
             # https://github.com/nteract/papermill/issues/473
             resources={"metadata": {"path": str(output.parent)}},
             shutdown_kernel="immediate",
-            kernel_manager_class=kernels.kernel_manager_class(),
+            **_forked_kernels(),
             on_cell_complete=on_cell,
             config=config,
         )
+
+
+def _forked_kernels() -> dict[str, Any]:
+    """The option that has a kernel forked, where that can be done."""
+    if sys.platform != "linux":
+        return {}
+    from .manager import ForkedKernelManager
+
+    return {"kernel_manager_class": ForkedKernelManager}
 
 
 def _no_format(path: Path) -> str:

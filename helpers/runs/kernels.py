@@ -8,19 +8,15 @@ frameworks of macOS do is not safe after a fork, and Windows has none. There ker
 from __future__ import annotations
 
 import atexit
-import math
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from importlib import import_module
 from multiprocessing import Pipe, set_start_method
 from multiprocessing.connection import Connection
-from queue import Empty
 from threading import Lock
 from typing import Any
 
@@ -79,78 +75,10 @@ class _Server:
         return pid
 
 
-@cache
-def kernel_manager_class() -> Any:
-    """The class that nbclient starts kernels with."""
-    from jupyter_client.asynchronous.client import AsyncKernelClient
-    from jupyter_client.kernelspec import KernelSpec
-    from jupyter_client.manager import AsyncKernelManager
-
-    class PromptClient(AsyncKernelClient):
-        async def wait_for_ready(self, timeout: float | None = None) -> None:
-            """Until a kernel answers and publishes.
-
-            The stock client then waits 0.2 s for messages of the start, which nbclient skips.
-            """
-            end = time.monotonic() + (timeout or math.inf)
-            while not await self._answers():
-                if not await self._async_is_alive():
-                    raise RuntimeError("The kernel died before it answered.")
-                if time.monotonic() > end:
-                    raise RuntimeError(f"The kernel did not answer in {timeout} s.")
-
-        async def _answers(self) -> bool:
-            self.kernel_info()
-            with suppress(Empty):
-                await self.get_shell_msg(timeout=1)
-                await self.get_iopub_msg(timeout=0.2)
-                return True
-            return False
-
-    class ForkedKernelManager(AsyncKernelManager):
-        client_factory = PromptClient
-        kernel_spec = KernelSpec(argv=["-f", "{connection_file}"], language="python")
-
-        async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
-            process = _Forked(kernel_cmd, options["env"], options["cwd"])
-            provisioner: Any = self.provisioner
-            provisioner.process, provisioner.pid, provisioner.pgid = process, process.pid, None
-            self._reconcile_connection_info(provisioner.connection_info)
-
-    return ForkedKernelManager if sys.platform == "linux" else AsyncKernelManager
-
-
-class _Forked:
-    """A forked kernel, with what its provisioner uses of a ``subprocess.Popen``."""
-
-    stdin = stdout = stderr = None
-
-    def __init__(self, arguments: list[str], environment: dict[str, str], folder: str) -> None:
-        with _lock:
-            self.pid = _server().fork(arguments, environment, folder)
-
-    def poll(self) -> int | None:
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return 0
-        return None
-
-    def wait(self) -> int | None:
-        return self.poll()  # the provisioner has waited: it polls until there is nothing
-
-    def send_signal(self, signum: int) -> None:
-        """To the kernel and to what it has started, which are a session of their own."""
-        os.killpg(self.pid, signum)
-        end = time.monotonic() + 1
-        while signum == signal.SIGKILL and self.poll() is None and time.monotonic() < end:
-            time.sleep(0.002)  # the provisioner, if it still finds the kernel, sleeps for longer
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
+def fork(*arguments: Any) -> int:
+    """The pid of a new kernel; see ``_become_kernel`` for what it takes."""
+    with _lock:
+        return _server().fork(*arguments)
 
 
 def main(file_descriptor: int) -> None:
