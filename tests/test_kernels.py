@@ -31,8 +31,7 @@ def ask(tmp_path: Path) -> Iterator[Any]:
                 notebook,
                 kernel_manager_class=manager.ForkedKernelManager,
                 config=config,
-                resources={"metadata": {"path": str(tmp_path)}},
-                **options,
+                **{"resources": {"metadata": {"path": str(tmp_path)}}, **options},
             ).execute()
         return "".join(output.get("text", "") for output in notebook.cells[0].outputs).strip()
 
@@ -66,6 +65,12 @@ def test_a_cell_that_takes_too_long_is_interrupted(ask: Any) -> None:
         ask("import time; time.sleep(60)", timeout=1, interrupt_on_timeout=False)
     code = "import time\ntry: time.sleep(60)\nexcept KeyboardInterrupt: print('interrupted')"
     assert ask(code, timeout=1, interrupt_on_timeout=True) == "interrupted"
+
+
+def test_one_that_cannot_start_is_told_and_the_next_one_starts(ask: Any, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="The kernel died before it answered"):
+        ask("1", resources={"metadata": {"path": str(tmp_path / "missing")}})
+    assert ask("print(1)") == "1"
 
 
 def test_it_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:

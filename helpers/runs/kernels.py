@@ -62,10 +62,12 @@ class _Server:
     def _copy(self, theirs: Connection) -> Callable[[], bool]:
         pid = os.fork()
         if not pid:
-            self.connection.close()
-            sys.path.insert(0, "")  # a kernel imports from its own folder first
-            serve(theirs)
-            os._exit(0)
+            try:
+                self.connection.close()
+                sys.path.insert(0, "")  # a kernel imports from its own folder first
+                serve(theirs)
+            finally:
+                os._exit(0)
         return lambda: os.waitpid(pid, os.WNOHANG) == (0, 0)
 
     def fork(self, *arguments: Any) -> int:
@@ -96,7 +98,10 @@ def serve(connection: Connection) -> None:
             if pid := os.fork():
                 connection.send(pid)
             else:
-                _become_kernel(*arguments)
+                try:
+                    _become_kernel(*arguments)
+                finally:
+                    os._exit(0)  # whatever happened: nothing here may go on as its parent does
 
 
 def _become_kernel(arguments: list[str], environment: dict[str, str], folder: str) -> None:
@@ -114,4 +119,3 @@ def _become_kernel(arguments: list[str], environment: dict[str, str], folder: st
         os.dup2(nowhere, stream)
     # A kernel ends by itself when the process of this number is no longer its parent.
     IPKernelApp.launch_instance(argv=[*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
-    os._exit(0)
