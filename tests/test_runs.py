@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,34 @@ def test_a_notebook_without_parameters_cell_has_no_parameters(tmp_path: Path) ->
     path = tmp_path / "plain.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("a = 1")]), path)
     assert runs.parameter_defaults(path) == {}
+
+
+class Cycle:
+    """Garbage that only the collector finds, and that lets other threads run when it does."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+    def __del__(self) -> None:
+        time.sleep(1e-5)
+
+
+def test_parameter_defaults_in_threads(write: Any) -> None:
+    """Where a collection lets threads parse in turns, Python 3.11 loses count of its depth."""
+    path = write("01", "".join(f"a{number}: str = 'x'\n" for number in range(12)))
+    expected = {f"a{number}": "x" for number in range(12)}
+
+    def read(_: int) -> Any:
+        _ = [Cycle() for _ in range(3)]
+        return runs.parameter_defaults(path)
+
+    before = gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(found == expected for found in pool.map(read, range(1600)))
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_parameters_are_read_as_papermill_reads_them(write: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from . import kernels
@@ -31,6 +32,9 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
+# Python 3.11 counts the parser's depth for all threads together and raises if they take turns:
+# https://github.com/python/cpython/issues/106905
+_parsing = Lock()
 _LONGEST_SOCKET_FOLDER = 90  # a Unix socket's path has 104 bytes on macOS, 108 on Linux
 
 
@@ -74,7 +78,9 @@ def parameter_defaults(notebook: Path) -> dict[str, Any]:
     """
     tagged = (c for c in code_cells(notebook) if "parameters" in c["metadata"].get("tags", []))
     source = "".join(next(tagged, {"source": ""})["source"])
-    assignments = (n for n in ast.parse(source).body if isinstance(n, ast.Assign | ast.AnnAssign))
+    with _parsing:
+        statements = ast.parse(source).body
+    assignments = (n for n in statements if isinstance(n, ast.Assign | ast.AnnAssign))
     pairs = (
         (n.targets[0] if isinstance(n, ast.Assign) else n.target, n.value) for n in assignments
     )

@@ -259,6 +259,8 @@ def cohort(folder: Path, rows: int, workers: int) -> dict[str, float]:
             most_below = max(most_below, *map(resident, descendants(process.pid)), 0.0)
             time.sleep(0.1)
     seconds = time.perf_counter() - started
+    if process.returncode:
+        raise RuntimeError(f"a row failed: see {out / 'results.csv'}")
     return {
         "seconds a row": seconds / rows,
         "seconds for the first": first,
