@@ -127,13 +127,17 @@ def calls() -> list[Pair]:
 
     cloud = helpers.connect(step=4)
     client = AcsClient(region_id="cn-hangzhou", credential=cloud.credential)
-    request = GetRoleRequest()
-    request.set_RoleName("EcsRamRoleTest")
+
+    def get_role() -> None:
+        request = GetRoleRequest()  # a new one: the SDK makes its User-Agent longer at each use
+        request.set_RoleName("EcsRamRoleTest")
+        client.do_action_with_exception(request)
+
     bucket = bucket_of_the_role()
     own, sdks = (requests.adapters.HTTPAdapter, urllib3), (adapters.HTTPAdapter, vendored)
     answers = {
         "metadata, requests": (lambda: requests.get(METADATA + "EcsRamRoleTest"), own),
-        "RAM GetRole, SDK": (lambda: client.do_action_with_exception(request), sdks),
+        "RAM GetRole, SDK": (get_role, sdks),
         "OSS list, oss2": (lambda: bucket.list_objects(), own),
     }
     return [
