@@ -95,11 +95,15 @@ def facts(module: ModuleType) -> tuple[Any, ...]:
     return (module.__name__, module.__file__, type(module.__loader__), inspect.getsource(module))
 
 
-def test_connect_imports_no_sdk() -> None:
+def test_connect_imports_no_sdk_and_close_changes_back_one_that_came_later() -> None:
     code = (
         "import sys, helpers\n"
         "cloud = helpers.connect(step=4)\n"
-        "print([n for n in ('requests', 'oss2', 'aliyunsdkcore.client') if n in sys.modules])"
+        "print([n for n in ('requests', 'oss2', 'aliyunsdkcore.client') if n in sys.modules])\n"
+        "from aliyunsdkcore import request\n"
+        "request.set_default_protocol_type('https')\n"
+        "cloud.close()\n"
+        "print(request.get_default_protocol_type())"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+    assert run.stdout.split() == ["[]", "http"]
