@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ FAULT_CODES = {
 PRINCIPAL_TYPES = {"RAMUser": "SubUser", "AssumedRoleUser": "AssumedRoleUser"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Call:
     """One call, as an operation sees it. Nobody's call, while ``principal`` is None."""
 
@@ -193,7 +193,7 @@ def handle(account: Account, recordings: Recordings, request: Request, now: date
         _check_address(call)
         operation = _operation(call)
         name = operation.name
-        call = replace(call, principal=_principal(call))
+        call.principal = _principal(call)
         if call.bucket_name and operation.needs_bucket:
             call.locate(call.bucket_name)
         decided = _authorise(call, operation)

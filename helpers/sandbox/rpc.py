@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ..message import Decided, NotModelled, Request, Response, ServiceError
@@ -22,8 +22,10 @@ from .access import Fault, KeyRefused, Principal, authorise, identify
 from .account import Account
 from .signatures import (
     ACS3,
+    ISO_TIME,
     acs3_matches,
     acs3_parameters,
+    read_time,
     rpc_matches,
     rpc_string_to_sign,
     too_skewed,
@@ -212,7 +214,7 @@ def _principal(account: Account, parameters: Mapping[str, str], now: datetime) -
 
 def _check_time(timestamp: str, now: datetime) -> None:
     try:
-        sent = datetime.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        sent = read_time(timestamp, ISO_TIME)
     except ValueError:
         raise ServiceError("InvalidTimeStamp.Format", Decided("time", timestamp)) from None
     if too_skewed(sent, now):

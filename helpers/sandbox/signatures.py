@@ -19,7 +19,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -61,6 +61,9 @@ _SUB_RESOURCES = (
     " x-oss-traffic-limit x-oss-write-get-object-response"
 )
 SUB_RESOURCES = frozenset(_SUB_RESOURCES.split())
+# As V4 of OSS and as the RPC services write a time: 20170609T031718Z, 2017-06-09T03:17:18Z.
+_BASIC_TIME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
+ISO_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", re.ASCII)
 
 
 def too_skewed(signed_at: datetime, now: datetime) -> bool:
@@ -154,7 +157,7 @@ def _acs3_fields(request: Request) -> dict[str, str]:
     return fields
 
 
-@dataclass(frozen=True)
+@dataclass
 class OssSignature:
     """What an OSS request says about its signer, and the string that it should have signed.
 
@@ -219,7 +222,8 @@ def read_oss_signature(request: Request, bucket: str, key: str) -> OssSignature 
         found = read(request, bucket, key, query)
     else:
         return None
-    return replace(found, security_token=token or url_token)
+    found.security_token = token or url_token
+    return found
 
 
 def oss_v1_string_to_sign(request: Request, bucket: str, key: str, date: str) -> str:
@@ -311,7 +315,9 @@ def _v4_url(request: Request, bucket: str, key: str, query: Mapping[str, str]) -
     expires_at = _after(signed_at, query["x-oss-expires"])
     if not expires_at or not timedelta(0) < expires_at - signed_at <= MAX_URL_LIFE:
         raise _invalid("x-oss-expires is not 1 to 604800 seconds", "0002-00000232")
-    return replace(_v4(request, bucket, key, query), expires_at=expires_at)
+    found = _v4(request, bucket, key, query)
+    found.expires_at = expires_at
+    return found
 
 
 def _v4(request: Request, bucket: str, key: str, claims: Mapping[str, str]) -> OssSignature:
@@ -340,11 +346,19 @@ def _moment(text: str) -> datetime:
     try:
         if text.endswith("GMT"):
             return parsedate_to_datetime(text).astimezone(timezone.utc)
-        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+        return read_time(text, _BASIC_TIME)
     except (TypeError, ValueError, IndexError, OverflowError):
         # 403 as seen in the wild; the page on 400 lists the same text under InvalidArgument.
         ec = "0002-00000502" if text else "0002-00000503"
         raise _denied("OSS authentication requires a valid Date.", ec) from None
+
+
+def read_time(text: str, form: re.Pattern[str]) -> datetime:
+    """The time, in UTC, that ``form`` finds in ``text``. Raises ValueError. strptime is slower."""
+    if not (found := form.fullmatch(text)):
+        raise ValueError(text)
+    year, month, day, hour, minute, second = map(int, found.groups())
+    return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
 
 
 def _after(start: datetime, seconds: str) -> datetime | None:
