@@ -546,7 +546,10 @@ def test_plain_http_is_refused(stage: Stage) -> None:
     assert (answer.status_code, answer.json()["Code"]) == (400, "InvalidProtocol.NeedSsl")
 
 
-@pytest.mark.parametrize("timestamp", ["2026-01-15 08:00:00", "yesterday", "2026-01-15T08:00:00"])
+@pytest.mark.parametrize(
+    "timestamp",
+    ["2026-01-15 08:00:00", "yesterday", "2026-01-15T08:00:00", "2026-02-30T08:00:00Z"],
+)
 def test_a_time_that_is_none(stage: Stage, timestamp: str) -> None:
     url = requests.Request("GET", signed_url(stage)).prepare().url or ""
     sent = url.replace("2026-01-15T08%3A00%3A00Z", requests.utils.quote(timestamp))
