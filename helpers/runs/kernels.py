@@ -84,6 +84,7 @@ def fork(*arguments: Any) -> int:
 
 
 def main(file_descriptor: int) -> None:
+    """What a fork server runs; ``file_descriptor`` is its end of the connection."""
     import_module("helpers.runs.warm")
     serve(Connection(file_descriptor))
 
